@@ -1,0 +1,16 @@
+from . import gates as gates
+from . import loops as loops
+from .client import Client as Client
+from .client import connect as connect
+from .errors import ScillmError as ScillmError
+from .images import DEMO_IMAGE as DEMO_IMAGE
+from .images import image_part as image_part
+from .json_mode import JSON_OBJECT as JSON_OBJECT
+from .json_mode import JsonReply as JsonReply
+from .json_mode import json_schema as json_schema
+from .json_mode import parse_json as parse_json
+from .records import record as record
+from .records import skip as skip
+from .records import usage as usage
+from .settings import Settings as Settings
+from .streaming import TextStream as TextStream

@@ -1,0 +1,1 @@
+"""The embedded OpenAI-compatible endpoint. Start it with `scillm_helpers.endpoint.serve`."""

@@ -1,0 +1,128 @@
+"""The routes of the embedded endpoint: HTTP <-> `replies`."""
+
+import asyncio
+import hmac
+import json
+import math
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from . import replies
+from .log import RequestLog, RequestLogMiddleware
+from .problems import Problem, bad_request
+from .requests import ChatRequest, parse
+
+MAX_BODY = 32 * 1024 * 1024  # bytes
+
+
+def create_app(api_key: str, log: RequestLog, chunk_seconds: float) -> Starlette:
+    """Return the application.
+
+    Every route wants `Authorization: Bearer <api_key>`. `chunk_seconds` lie between the chunks
+    of a stream, so that it can be watched, and left early, like one that a model writes.
+    """
+
+    def authorized(request: Request) -> None:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        right_key = hmac.compare_digest(key.strip().encode(), api_key.encode())
+        if scheme.lower() != "bearer" or not right_key:
+            message = "Incorrect API key provided." if key else "No API key provided: send 'Authorization: Bearer KEY'."
+            raise Problem(401, message, code="invalid_api_key")
+
+    async def models(request: Request) -> Response:
+        authorized(request)
+        return _Json(replies.models())
+
+    async def model(request: Request) -> Response:
+        authorized(request)
+        return _Json(replies.model_body(request.path_params["model"]))
+
+    async def chat(request: Request) -> Response:
+        authorized(request)
+        asked = parse(_decode(await _read(request)))
+        request.state.model, request.state.stream = asked.model, bool(asked.stream)
+        said = await run_in_threadpool(replies.reply, asked)
+        if not asked.stream:
+            return _Json(replies.body(said))
+        return StreamingResponse(_events(asked, said, chunk_seconds), media_type="text/event-stream")
+
+    return Starlette(
+        routes=[
+            Route("/v1/models", models, methods=["GET"]),
+            Route("/v1/models/{model:path}", model, methods=["GET"]),
+            Route("/v1/chat/completions", chat, methods=["POST"]),
+        ],
+        middleware=[Middleware(RequestLogMiddleware, log=log)],
+        exception_handlers={Problem: _answer_problem, HTTPException: _answer_http_exception},
+    )
+
+
+class _Json(JSONResponse):
+    def render(self, content: Any) -> bytes:
+        return _compact(content)
+
+
+def _compact(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+async def _events(asked: ChatRequest, said: replies.Reply, chunk_seconds: float) -> AsyncIterator[bytes]:
+    """Yield server-sent events, one a chunk, and `[DONE]`, as OpenAI's streaming reference has them."""
+    include_usage = asked.stream_options is not None and asked.stream_options.include_usage
+    for chunk in replies.chunks(said, include_usage):
+        await asyncio.sleep(chunk_seconds)
+        yield b"data: " + _compact(chunk) + b"\n\n"
+    yield b"data: [DONE]\n\n"
+
+
+async def _read(request: Request) -> bytes:
+    """Read the body, and stop at the limit: what a client claims as its length is not relied on."""
+    read = bytearray()
+    async for part in request.stream():
+        read += part
+        if len(read) > MAX_BODY:
+            raise Problem(413, f"The body is larger than {MAX_BODY} bytes.", code="request_too_large")
+    return bytes(read)
+
+
+def _decode(data: bytes) -> Any:
+    try:
+        payload = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
+        # A lone surrogate ("\ud800") is legal JSON and cannot be written as UTF-8 again.
+        json.dumps(payload, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise bad_request(f"We could not parse the JSON body of your request: {error}", code="invalid_json") from error
+    return payload
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(f"{number} is out of range")
+    return float(number)
+
+
+async def _answer_problem(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return _Json(problem.body, status_code=problem.status)
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    """Give Starlette's own 404 and 405 OpenAI's shape, and keep their headers (`Allow`)."""
+    assert isinstance(error, HTTPException)
+    message = f"Invalid URL ({request.method} {request.url.path})"
+    if error.status_code == 405:
+        message = f"Not allowed to {request.method} on {request.url.path}."
+    problem = Problem(error.status_code, message)
+    return _Json(problem.body, status_code=problem.status, headers=error.headers)

@@ -1,0 +1,21 @@
+"""The models that the embedded endpoint serves."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Model:
+    """Name a model and say what it can do beyond text."""
+
+    id: str
+    vision: bool = False
+    tools: bool = False
+
+
+# The first one can do everything: it is what a user gets who names no model.
+MODELS = (
+    Model("embedded/omni-1", vision=True, tools=True),
+    Model("embedded/text-1", tools=True),
+    Model("embedded/mini-1"),
+)
+BY_ID = {model.id: model for model in MODELS}

@@ -1,0 +1,92 @@
+"""What the endpoint was asked: one entry a request, never a header, a key or a prompt."""
+
+import json
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Tell one request: `status` is None where none was sent, `whole` is False where the client left."""
+
+    method: str
+    path: str
+    model: str | None
+    stream: bool
+    status: int | None
+    whole: bool
+
+
+class RequestLog:
+    """Keep the entries of one endpoint."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._entries: list[Entry] = []
+        self._changed = threading.Condition()
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        with self._changed:
+            return tuple(self._entries)
+
+    def write_to(self, path: Path) -> None:
+        """Write the entries so far, and each further one as it comes, to a JSON Lines file."""
+        with self._changed:
+            path.write_text("".join(_line(entry) for entry in self._entries))
+            self._path = path
+
+    def add(self, entry: Entry) -> None:
+        with self._changed:
+            self._entries.append(entry)
+            if self._path is not None:
+                with self._path.open("a") as file:
+                    file.write(_line(entry))
+            self._changed.notify_all()
+
+    def wait_for(self, count: int, timeout: float) -> tuple[Entry, ...]:
+        """Return the entries once there are `count`; raises TimeoutError after `timeout` seconds.
+
+        Use this to see the end of a stream: it is logged when the server has noticed it.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._entries) >= count, timeout):
+                raise TimeoutError(f"{len(self._entries)} of {count} requests after {timeout} s")
+            return tuple(self._entries)
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(asdict(entry)) + "\n"
+
+
+class RequestLogMiddleware:
+    """Log each request when its answer has ended, however it ended."""
+
+    def __init__(self, app: ASGIApp, log: RequestLog) -> None:
+        self.app = app
+        self.log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        status: int | None = None
+        whole = False
+
+        async def watch(message: Message) -> None:
+            nonlocal status, whole
+            await send(message)
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            else:
+                whole = not message.get("more_body", False)
+
+        try:
+            await self.app(scope, receive, watch)
+        finally:
+            model, stream = state.get("model"), state.get("stream", False)
+            self.log.add(Entry(scope["method"], scope["path"], model, stream, status, whole))

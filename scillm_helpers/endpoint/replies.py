@@ -1,0 +1,283 @@
+"""Pure: a chat request -> a reply, whole or in chunks.
+
+Bodies have the shape of `CreateChatCompletionResponse` and `CreateChatCompletionStreamResponse`
+in OpenAI's API specification. Nothing here depends on the clock, the process or the machine:
+equal requests give equal bytes.
+"""
+
+import hashlib
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from . import pictures, prose, samples, tokens
+from .catalogue import BY_ID, MODELS, Model
+from .problems import Problem, bad_request
+from .requests import (
+    ChatRequest,
+    ImagePart,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    NamedTool,
+    Tool,
+    ToolMessage,
+    UserMessage,
+)
+
+CREATED = 1_735_689_600  # 2025-01-01T00:00:00Z, for every object: a clock would make bytes differ
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Hold one answer, as the strings of its tokens; a tool call has its function's name too."""
+
+    pieces: list[str]
+    finish_reason: str
+    tool: str | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Hold all that is said to one request, before it is cut into chunks or not."""
+
+    digest: str
+    model: str
+    choices: list[Choice]
+    prompt_tokens: int
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """Return the `usage` object: tokens of the prompt, of all choices, and both together."""
+        completion = sum(len(choice.pieces) for choice in self.choices)
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": completion,
+            "total_tokens": self.prompt_tokens + completion,
+        }
+
+
+def models() -> dict[str, Any]:
+    """Return the body of `GET /v1/models`."""
+    return {"object": "list", "data": [model_body(model.id) for model in MODELS]}
+
+
+def model_body(model: str) -> dict[str, Any]:
+    """Return the body of `GET /v1/models/{model}`. Raises Problem (404) for an unknown one."""
+    _model(model)
+    return {"id": model, "object": "model", "created": CREATED, "owned_by": "scillm-notebooks"}
+
+
+def reply(request: ChatRequest) -> Reply:
+    """Answer a request. Raises Problem (400 or 404) for what the model cannot do."""
+    model = _model(request.model)
+    seen = _look(request, model)
+    _refuse_missing_skills(request, model)
+    canonical = request.model_dump_json(exclude_unset=True)
+    said = _Answer(request, seen, hashlib.sha256(canonical.encode()).hexdigest())
+    return Reply(
+        digest=said.digest,
+        model=model.id,
+        choices=[said.choice(i) for i in range(request.n or 1)],
+        prompt_tokens=_prompt_tokens(request, seen),
+    )
+
+
+def body(said: Reply) -> dict[str, Any]:
+    """Return the body of a reply that is not streamed."""
+    choices = [
+        {"index": i, "message": _message(said, i), "logprobs": None, "finish_reason": choice.finish_reason}
+        for i, choice in enumerate(said.choices)
+    ]
+    return {**_head(said, "chat.completion"), "choices": choices, "usage": said.usage}
+
+
+def chunks(said: Reply, include_usage: bool) -> Iterator[dict[str, Any]]:
+    """Yield the chunks of a streamed reply: role, a token each, finish reason, then the usage if asked."""
+    head = _head(said, "chat.completion.chunk") | ({"usage": None} if include_usage else {})
+    for i, choice in enumerate(said.choices):
+        for delta in _deltas(said, i):
+            yield {**head, "choices": [_delta(i, delta, None)]}
+        yield {**head, "choices": [_delta(i, {}, choice.finish_reason)]}
+    if include_usage:
+        yield {**head, "choices": [], "usage": said.usage}
+
+
+class _Answer:
+    """Say the same thing to the same request; `digest` stands for all of it."""
+
+    def __init__(self, request: ChatRequest, seen: list[pictures.Picture], digest: str) -> None:
+        self.request = request
+        self.colours = list(dict.fromkeys(picture.colour for picture in seen))
+        self.digest = digest
+        self.prompt = _last_prompt(request)
+
+    def choice(self, index: int) -> Choice:
+        rng = random.Random(f"{self.digest}{index}")
+        if tool := _wanted_tool(self.request, self.prompt):
+            arguments = samples.sample(_parameters(tool), self.prompt, rng, "tools")
+            # A tool call is never cut: half of its arguments would be of no use to anyone.
+            return Choice(tokens.pieces(_dump(arguments)), "tool_calls", tool.function.name)
+        return _cut(self._text(rng), self.request)
+
+    def _text(self, rng: random.Random) -> str:
+        shape = self.request.response_format
+        if isinstance(shape, JsonSchemaFormat):
+            schema = shape.json_schema.schema_
+            return _dump(samples.sample(schema, self.prompt, rng, "response_format.json_schema.schema"))
+        if isinstance(shape, JsonObjectFormat):
+            return prose.literal_json(self.prompt) or _dump(self._object(rng))
+        last = self.request.messages[-1]
+        if isinstance(last, ToolMessage):
+            return f"The tool answered: {last.text()}"
+        return prose.answer(self.prompt, self.colours, rng)
+
+    def _object(self, rng: random.Random) -> dict[str, Any]:
+        """Return an object with the keys that the prompt quotes, or with one answer."""
+        keys = dict.fromkeys(re.findall(r"[\"'`](\w+)[\"'`]", self.prompt))
+        if keys:
+            schema = {"properties": {key: {} for key in keys}, "required": list(keys)}
+            return dict(samples.sample(schema, self.prompt, rng, "messages"))
+        return {"answer": prose.answer(self.prompt, self.colours, rng)}
+
+
+def _model(name: str) -> Model:
+    if name not in BY_ID:
+        message = f"The model `{name}` does not exist or you do not have access to it."
+        raise Problem(404, message, param="model", code="model_not_found")
+    return BY_ID[name]
+
+
+def _look(request: ChatRequest, model: Model) -> list[pictures.Picture]:
+    """Decode every picture of the conversation, in order."""
+    seen = []
+    for i, message in enumerate(request.messages):
+        content = getattr(message, "content", None)
+        for j, part in enumerate(content if isinstance(content, list) else ()):
+            if not isinstance(part, ImagePart):
+                continue
+            param = f"messages[{i}].content[{j}].image_url.url"
+            if not isinstance(message, UserMessage):
+                raise bad_request("Images are allowed in user messages only.", param)
+            if not model.vision:
+                raise bad_request(f"The model `{model.id}` does not support image input.", param, "unsupported_input")
+            seen.append(pictures.look(part.image_url.url, param))
+    return seen
+
+
+def _refuse_missing_skills(request: ChatRequest, model: Model) -> None:
+    tools = {tool.function.name for tool in request.tools or ()}
+    if tools and not model.tools:
+        raise bad_request(f"The model `{model.id}` does not support tools.", "tools", "unsupported_parameter")
+    if request.tool_choice not in (None, "none") and not tools:
+        raise bad_request("'tool_choice' is only allowed when 'tools' are given.", "tool_choice")
+    if isinstance(request.tool_choice, NamedTool) and request.tool_choice.function.name not in tools:
+        raise bad_request(f"Tool '{request.tool_choice.function.name}' is not among 'tools'.", "tool_choice")
+    if request.stream_options is not None and not request.stream:
+        raise bad_request("'stream_options' is only allowed when 'stream' is true.", "stream_options")
+    for i, tool in enumerate(request.tools or ()):
+        samples.check(_parameters(tool), f"tools[{i}].function.parameters")
+
+
+def _parameters(tool: Tool) -> dict[str, Any]:
+    return tool.function.parameters or {"type": "object", "properties": {}}
+
+
+def _wanted_tool(request: ChatRequest, prompt: str) -> Tool | None:
+    """Choose a tool the way a model would: the one asked for, or the one that the prompt is about."""
+    if not request.tools or request.tool_choice == "none" or isinstance(request.messages[-1], ToolMessage):
+        return None
+    if isinstance(request.tool_choice, NamedTool):
+        name = request.tool_choice.function.name
+        return next(tool for tool in request.tools if tool.function.name == name)
+    best = max(request.tools, key=lambda tool: _overlap(tool, prompt))
+    return best if request.tool_choice == "required" or _overlap(best, prompt) else None
+
+
+def _overlap(tool: Tool, prompt: str) -> int:
+    about = _long_words(f"{tool.function.name} {tool.function.description or ''}".replace("_", " "))
+    return len(about & _long_words(prompt))
+
+
+def _long_words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]{4,}", text.lower()))
+
+
+def _last_prompt(request: ChatRequest) -> str:
+    texts = [message.text() for message in request.messages if isinstance(message, UserMessage)]
+    return texts[-1] if texts else request.messages[-1].text()
+
+
+def _cut(text: str, request: ChatRequest) -> Choice:
+    """End the text at the first stop string, then at the token limit."""
+    stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    text = text[: min((text.find(stop) for stop in stops if stop and stop in text), default=len(text))]
+    pieces = tokens.pieces(text)
+    limit = request.max_completion_tokens or request.max_tokens
+    if limit is None or len(pieces) <= limit:
+        return Choice(pieces, "stop")
+    return Choice(pieces[:limit], "length")
+
+
+def _prompt_tokens(request: ChatRequest, seen: list[pictures.Picture]) -> int:
+    """Count the prompt: 3 tokens frame each message and 3 more prime the reply.
+
+    Source: OpenAI's cookbook, "How to count tokens with tiktoken".
+    """
+    total = 3 + sum(picture.tokens for picture in seen)
+    for message in request.messages:
+        total += 3 + tokens.count(message.role) + tokens.count(message.text())
+    for tool in request.tools or ():
+        total += tokens.count(tool.model_dump_json(exclude_unset=True))
+    return total
+
+
+def _head(said: Reply, kind: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{said.digest[:24]}",
+        "object": kind,
+        "created": CREATED,
+        "model": said.model,
+        "system_fingerprint": "fp_embedded",
+    }
+
+
+def _message(said: Reply, index: int) -> dict[str, Any]:
+    choice = said.choices[index]
+    if choice.tool is None:
+        return {"role": "assistant", "content": choice.text, "refusal": None}
+    return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [_call(said, index)]}
+
+
+def _call(said: Reply, index: int) -> dict[str, Any]:
+    choice = said.choices[index]
+    function = {"name": choice.tool, "arguments": choice.text}
+    return {"id": f"call_{said.digest[24:40]}{index}", "type": "function", "function": function}
+
+
+def _deltas(said: Reply, index: int) -> Iterator[dict[str, Any]]:
+    choice = said.choices[index]
+    if choice.tool is None:
+        yield {"role": "assistant", "content": "", "refusal": None}
+        yield from ({"content": piece} for piece in choice.pieces if piece)
+        return
+    call = _call(said, index)
+    call["function"]["arguments"] = ""
+    yield {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **call}]}
+    for piece in choice.pieces:
+        if piece:
+            yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+
+
+def _delta(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

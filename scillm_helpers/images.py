@@ -1,0 +1,103 @@
+"""A file, URL or array -> an image message part."""
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ImageError
+
+if TYPE_CHECKING:
+    import numpy
+    from PIL.Image import Image
+
+DEMO_IMAGE = Path(__file__).parent / "demo.png"
+MAX_BYTES = 10 * 1024 * 1024
+
+_MIME_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+
+
+def image_part(
+    source: "str | Path | bytes | numpy.ndarray[Any, Any] | Image", max_bytes: int = MAX_BYTES
+) -> dict[str, Any]:
+    """Return the message part that sends an image: `{"type": "image_url", ...}`.
+
+    `source` is a path, an http(s) URL (which the provider fetches), a data URL, the bytes of an
+    encoded picture, an array of shape (height, width) or (height, width, 3 or 4) and type uint8,
+    or a PIL image. The last two are sent as PNG.
+
+    Raises ImageError for a missing or empty file, for data that is no PNG, JPEG, WebP or GIF,
+    and for a picture of more than `max_bytes` bytes once encoded.
+    """
+    return {"type": "image_url", "image_url": {"url": _url(source, max_bytes)}}
+
+
+def _url(source: Any, max_bytes: int) -> str:
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        return source
+    if isinstance(source, str) and source.startswith("data:"):
+        return _data_url(_decoded(source), "The data URL", max_bytes)
+    if isinstance(source, (str, Path)):
+        return _data_url(_read(Path(source)), str(source), max_bytes)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _data_url(bytes(source), "The image", max_bytes)
+    return _data_url(_png(source), "The image", max_bytes)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.expanduser().read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+
+
+def _decoded(data_url: str) -> bytes:
+    head, _, data = data_url.partition(",")
+    if not head.endswith(";base64"):
+        raise ImageError("The data URL is not base64; write it as data:image/png;base64,...")
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError as error:
+        raise ImageError("The data URL holds invalid base64; encode the picture again.") from error
+
+
+def _png(source: Any) -> bytes:
+    from PIL import Image
+
+    image = source if isinstance(source, Image.Image) else _from_array(source)
+    buffer = io.BytesIO()
+    image.convert("RGBA" if image.has_transparency_data else "RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _from_array(array: Any) -> "Image":
+    from PIL import Image
+
+    shape, dtype = getattr(array, "shape", None), str(getattr(array, "dtype", ""))
+    if shape is None:
+        raise ImageError(f"A {type(array).__name__} is no image; pass a path, URL, bytes, array or PIL image.")
+    right_shape = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
+    if dtype != "uint8" or not right_shape or 0 in shape:
+        raise ImageError(
+            f"The array has shape {shape} and type {dtype}; it must be uint8, (height, width) or (height, width, 3 or 4)."
+        )
+    return Image.fromarray(array)
+
+
+def _data_url(data: bytes, name: str, max_bytes: int) -> str:
+    if not data:
+        raise ImageError(f"{name} is empty; send a picture.")
+    if len(data) > max_bytes:
+        raise ImageError(f"{name} has {len(data)} bytes, and the limit is {max_bytes}; make it smaller.")
+    return f"data:{_mime_type(data, name)};base64,{base64.b64encode(data).decode()}"
+
+
+def _mime_type(data: bytes, name: str) -> str:
+    """Tell the type from the data itself: a file's ending may lie."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data), formats=tuple(_MIME_TYPES)) as image:
+            return _MIME_TYPES[str(image.format)]
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"{name} is no PNG, JPEG, WebP or GIF picture; convert it to one of them.") from error

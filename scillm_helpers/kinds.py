@@ -1,0 +1,85 @@
+"""An exception -> the kind of failure it is."""
+
+import sys
+from collections.abc import Iterator
+from typing import Literal
+
+from .errors import AuthError, EndpointError, JsonReplyError, StreamError, UnknownModelError
+
+Kind = Literal[
+    "auth",
+    "rate_limit",
+    "capacity",
+    "timeout",
+    "connection",
+    "bad_request",
+    "bad_reply",
+    "assertion",
+    "notebook",
+    "kernel",
+]
+
+TRANSIENT: frozenset[Kind] = frozenset({"rate_limit", "capacity", "timeout", "connection"})
+
+
+def kind_of(error: BaseException) -> Kind:
+    """Return the kind of failure: the provider's fault, the request's, or the notebook's own.
+
+    LiteLLM reports a refused connection as an InternalServerError (500), so the exceptions
+    behind an error are asked before its own status is.
+    """
+    if isinstance(error, AssertionError):
+        return "assertion"
+    if isinstance(error, AuthError):
+        return "auth"
+    if isinstance(error, UnknownModelError):
+        return "bad_request"
+    if isinstance(error, (StreamError, EndpointError)):
+        return kind_of(error.__cause__) if error.__cause__ is not None else "bad_reply"
+    if isinstance(error, JsonReplyError):
+        return "bad_reply"
+    return _transport_kind(error) or _status_kind(error) or "notebook"
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same call may succeed a little later."""
+    return kind_of(error) in TRANSIENT
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and those it was raised from, the outermost first."""
+    seen: set[int] = set()
+    behind: BaseException | None = error
+    while behind is not None and id(behind) not in seen:
+        yield behind
+        seen.add(id(behind))
+        behind = getattr(behind, "original_exception", None) or behind.__cause__ or behind.__context__
+
+
+def _transport_kind(error: BaseException) -> Kind | None:
+    """Look for a network failure, which no HTTP status can tell.
+
+    httpx and openai are looked up, not imported: where they raised, they are loaded already,
+    and this module stays quick to import.
+    """
+    httpx, openai = sys.modules.get("httpx"), sys.modules.get("openai")
+    for behind in chain(error) if _is_of(openai, "OpenAIError", error) else [error]:
+        if isinstance(behind, TimeoutError) or _is_of(httpx, "TimeoutException", behind):
+            return "timeout"
+        if _is_of(openai, "APITimeoutError", behind):
+            return "timeout"
+        if isinstance(behind, ConnectionError) or _is_of(httpx, "TransportError", behind):
+            return "connection"
+    return None
+
+
+def _status_kind(error: BaseException) -> Kind | None:
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int):
+        return "connection" if _is_of(sys.modules.get("openai"), "APIConnectionError", error) else None
+    named: dict[int, Kind] = {401: "auth", 403: "auth", 408: "timeout", 429: "rate_limit", 504: "timeout"}
+    return named.get(status, "capacity" if status >= 500 else "bad_request")
+
+
+def _is_of(module: object, name: str, error: BaseException) -> bool:
+    return module is not None and isinstance(error, getattr(module, name))

@@ -1,0 +1,65 @@
+"""What a notebook reports to the harness.
+
+A report is one display message of MIME type `application/vnd.scillm.smoke+json`. A reader sees
+its `text/plain`; the harness reads the JSON from the executed notebook.
+"""
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .errors import Skipped
+from .kinds import kind_of
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+
+MIME_TYPE = "application/vnd.scillm.smoke+json"
+
+
+def record(check: str, ok: bool, **facts: Any) -> None:
+    """Report that a check held, or not, with what was seen: JSON values.
+
+    Facts that the harness knows: `model`, `prompt_tokens`, `completion_tokens`, `chunks`, and
+    the seconds `ttft_s`. A record that is not `ok` fails the notebook's case.
+    """
+    details = ", ".join(f"{name} {_shown(value)}" for name, value in facts.items() if value is not None)
+    _publish({"check": check, "ok": bool(ok), **facts}, f"{check}: {'ok' if ok else 'NOT OK'} ({details})")
+
+
+def skip(check: str, reason: str) -> NoReturn:
+    """Report why a check cannot be made here, and stop the notebook: its case is `skipped`."""
+    stop(Skipped(reason), check)
+
+
+def stop(error: Skipped, check: str) -> NoReturn:
+    """Report `error` as the reason why the rest is skipped, and raise it."""
+    _publish({"check": check, "ok": None, "skipped": str(error)}, f"{check}: skipped. {error}")
+    raise error
+
+
+def usage(reply: Any) -> dict[str, int]:
+    """Return the tokens of a reply as the facts of a record."""
+    return {"prompt_tokens": reply.usage.prompt_tokens, "completion_tokens": reply.usage.completion_tokens}
+
+
+def load_ipython_extension(shell: "InteractiveShell") -> None:
+    """Report the kind of every failure from now on (the harness has each of its kernels call this).
+
+    Only inside the kernel is an exception more than the name of its type.
+    """
+    shell.events.register("post_run_cell", _report_failure)
+
+
+def _report_failure(result: "ExecutionResult") -> None:
+    error = result.error_before_exec or result.error_in_exec
+    if error is not None and not isinstance(error, Skipped):
+        _publish({"check": "failure", "ok": False, "kind": kind_of(error)}, f"failure: {kind_of(error)}")
+
+
+def _publish(data: dict[str, Any], text: str) -> None:
+    from IPython.display import publish_display_data
+
+    publish_display_data({MIME_TYPE: data, "text/plain": text})
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""The harness: it executes notebooks headlessly and says truthfully what happened."""

@@ -1,0 +1,46 @@
+"""The folder of a run: `runs/<id>`, with `runs/latest` pointing to the newest."""
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from ..errors import UsageError
+
+RUNS = Path("runs")
+
+
+def create(out: Path | None) -> Path:
+    """Create the folder of a run, `out` or a new one in `runs/`. Raises UsageError where it cannot be written to."""
+    try:
+        folder = _new() if out is None else out
+        (folder / "notebooks").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if out is None:
+            _point_latest(folder)
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or out or RUNS} cannot be written to ({error.strerror}); choose another --out."
+        ) from error
+    return folder.resolve()
+
+
+def _new() -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    for number in count(1):
+        folder = RUNS / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("unreachable")
+
+
+def _point_latest(folder: Path) -> None:
+    """Replace the link at one stroke, so that a reader always finds one."""
+    link = RUNS / f".latest-{folder.name}"
+    link.symlink_to(folder.name, target_is_directory=True)
+    os.replace(link, RUNS / "latest")

@@ -1,0 +1,109 @@
+"""Notebooks x parameters x models -> cases."""
+
+import ast
+import contextlib
+import itertools
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from ..errors import UsageError
+from ..listing import nearest
+from .results import Case
+
+FOLDER = Path("notebooks")
+
+
+def find_notebooks(names: list[str]) -> list[Path]:
+    """Return the notebooks of these paths, names or folders; of `notebooks/` where none is named.
+
+    Raises UsageError for one that does not exist.
+    """
+    found = [path for name in names for path in _find(name)] if names else _all_in(FOLDER)
+    return list(dict.fromkeys(found))
+
+
+def check_parameters(notebooks: list[Path], parameters: dict[str, Any]) -> None:
+    """Raise UsageError for a notebook that lacks one of the parameters, or lacks the cell for them."""
+    for path in notebooks if parameters else ():
+        declared = _declared(path)
+        if declared is None:
+            raise UsageError(f"{path.name} has no cell tagged 'parameters'; add one, or run it without -p.")
+        for name in parameters:
+            if name not in declared:
+                known = ", ".join(declared) or "none"
+                raise UsageError(f"{path.name} has no parameter {name}; it has {known}.")
+
+
+def make_cases(notebooks: list[Path], parameters: dict[str, Any], models: list[str]) -> list[Case]:
+    """Return a case for each notebook and model."""
+    names = _names(notebooks)
+    return [
+        Case(f"{names[path]}@{model}" if len(models) > 1 else names[path], path, parameters, model)
+        for path, model in itertools.product(notebooks, models)
+    ]
+
+
+def parse_parameters(texts: list[str]) -> dict[str, Any]:
+    """Read `NAME=VALUE`s. A value that is a Python literal is one; anything else is a string."""
+    return dict(_parse_parameter(text) for text in texts)
+
+
+def _parse_parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise UsageError(f"-p {text} is not NAME=VALUE; write for example -p max_tokens=8.")
+    with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        return name, ast.literal_eval(value)
+    return name, value
+
+
+def _find(name: str) -> list[Path]:
+    """Return the notebook of a path or a bare name (`02_streaming`), or all of a folder."""
+    for path in (Path(name), FOLDER / name, FOLDER / f"{name}.ipynb"):
+        if path.is_dir():
+            return _all_in(path)
+        if path.is_file():
+            return [path.resolve()]
+    near = nearest(Path(name).stem, [path.stem for path in FOLDER.glob("*.ipynb")])
+    remedy = f"did you mean {' or '.join(near)}?" if near else f"see {FOLDER}/."
+    raise UsageError(f"{name} is not a notebook; {remedy}")
+
+
+def _all_in(folder: Path) -> list[Path]:
+    found = sorted(folder.glob("*.ipynb"))
+    if not found:
+        raise UsageError(f"{folder}/ holds no notebook; run this in the project's folder, or name a notebook.")
+    return [path.resolve() for path in found]
+
+
+def _names(paths: list[Path]) -> dict[Path, str]:
+    """Name each notebook by its stem; one whose stem is taken already gets a number too."""
+    names: dict[Path, str] = {}
+    for path in paths:
+        taken = sum(other.stem == path.stem for other in names)
+        names[path] = f"{path.stem}-{taken + 1}" if taken else path.stem
+    return names
+
+
+def _declared(path: Path) -> list[str] | None:
+    """Return the names that the notebook's parameters cell assigns, or None where there is none."""
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+    except Exception as error:  # nbformat raises its own, jsonschema's and the json module's
+        raise UsageError(f"{path.name} is not a valid notebook ({_one_line(error)}); mend or restore it.") from error
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    if not tagged:
+        return None
+    try:
+        body = ast.parse(tagged[0].source).body
+    except SyntaxError as error:
+        raise UsageError(f"{path.name} has a parameters cell that is not Python ({error}); mend it.") from error
+    targets = [t for node in body if isinstance(node, ast.Assign) for t in node.targets]
+    targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

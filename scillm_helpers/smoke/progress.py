@@ -1,0 +1,63 @@
+"""A run -> what is seen of it while it goes on: live on a terminal, plain lines in a log."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from .results import Case, CaseResult, Run, Status
+
+_STYLES: dict[Status, str] = {"passed": "green", "skipped": "yellow", "not_run": "yellow"}
+
+
+class LiveProgress(AbstractContextManager["LiveProgress"]):
+    """Show which cases run, with a spinner each on a terminal, and a line for each that has finished."""
+
+    def __init__(self, console: Console, after_each: Callable[[], None]) -> None:
+        """Show on `console`; call `after_each` whenever a result has been shown."""
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._console = console
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+        self._after_each = after_each
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def started(self, case: Case) -> None:
+        """Show that a case runs now."""
+        self._tasks[case.id] = self._progress.add_task(escape(case.id))
+
+    def finished(self, result: CaseResult) -> None:
+        """Replace a running case by the line of its result."""
+        self._progress.remove_task(self._tasks.pop(result.case.id))
+        show(result, self._console)
+        self._after_each()
+
+
+def show(result: CaseResult, console: Console) -> None:
+    """Print a result as a line."""
+    style = _STYLES.get(result.status, "red")
+    reason = "" if result.reason is None else f"  {_why(result)}"
+    line = f"[{style}]{result.status:<11}[/] {escape(result.case.id):<20} {result.seconds:6.1f} s{escape(reason)}"
+    console.print(line)
+
+
+def totals(run: Run) -> str:
+    """Return the run's totals as a phrase; statuses that no case has are left out."""
+    counts = ", ".join(f"{count} {status}" for status, count in run.totals.items() if count)
+    return f"{counts} in {run.seconds:.1f} s"
+
+
+def _why(result: CaseResult) -> str:
+    assert result.reason is not None
+    kind = f"{result.reason.kind}: " if result.reason.kind else ""
+    cell = f" (In [{result.reason.cell}])" if result.reason.cell and result.reason.kind else ""
+    return f"{kind}{result.reason.message}{cell}"
