@@ -10,8 +10,8 @@ DEV := $(VENV)/.installed-dev
 
 # The stored outputs come from the embedded endpoint, whatever the shell or .env says.
 KEYLESS := env CHUTES_API_BASE= CHUTES_API_KEY= CHUTES_MODEL= CHUTES_TEXT_MODEL= CHUTES_VLM_MODEL= \
-	CHUTES_TOOLS_MODEL= SCILLM_DEMO_IMAGE= SCILLM_BACKEND= SCILLM_FORCE_HTTPX_STREAM= \
-	LITELLM_MAX_RETRIES= LITELLM_RETRY_AFTER= LITELLM_TIMEOUT= \
+	CHUTES_TOOLS_MODEL= SCILLM_DEMO_IMAGE= SCILLM_BACKEND= SCILLM_FORCE_HTTPX_STREAM=1 \
+	LITELLM_MAX_RETRIES=3 LITELLM_RETRY_AFTER=1 LITELLM_TIMEOUT=45 \
 	SCILLM_ALLOW_STREAM_SMOKE=1 SCILLM_ALLOW_TOOLS_SMOKE=1
 
 .PHONY: smoke test lab tutorials lint clean
@@ -26,7 +26,7 @@ lab: $(DEV)
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
 
 tutorials: $(DEV)
-	$(KEYLESS) $(BIN)/python -m scillm_helpers.smoke.tutorials
+	$(KEYLESS) $(BIN)/python -m tools.tutorials
 
 lint: $(DEV)
 	$(BIN)/python -m ruff check .

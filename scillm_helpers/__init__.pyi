@@ -9,6 +9,7 @@ from .json_mode import JSON_OBJECT as JSON_OBJECT
 from .json_mode import JsonReply as JsonReply
 from .json_mode import json_schema as json_schema
 from .json_mode import parse_json as parse_json
+from .kinds import is_unsupported as is_unsupported
 from .records import record as record
 from .records import skip as skip
 from .records import usage as usage

@@ -1,5 +1,6 @@
 """An exception -> the kind of failure it is."""
 
+import re
 import sys
 from collections.abc import Iterator
 from typing import Literal
@@ -18,6 +19,8 @@ Kind = Literal[
     "notebook",
     "kernel",
 ]
+
+_UNSUPPORTED = re.compile(r"not support|n't support|unsupported|only supported by|not a multimodal", re.IGNORECASE)
 
 TRANSIENT: frozenset[Kind] = frozenset({"rate_limit", "capacity", "timeout", "connection"})
 
@@ -44,6 +47,15 @@ def kind_of(error: BaseException) -> Kind:
 def is_transient(error: BaseException) -> bool:
     """Tell whether the same call may succeed a little later."""
     return kind_of(error) in TRANSIENT
+
+
+def is_unsupported(error: BaseException) -> bool:
+    """Tell whether an endpoint answers that it lacks a capability: that is no failure of the call.
+
+    There is no standard for it; these are the words of OpenAI, vLLM, SGLang and this project's endpoint.
+    """
+    refused = getattr(error, "status_code", None) in (400, 404, 415, 422, 501)
+    return refused and _UNSUPPORTED.search(str(error)) is not None
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -23,8 +23,12 @@ from .results import Case, CaseResult, Reason, Status
 
 _GRACE = 3.0  # seconds between asking a kernel to stop and killing it
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-# The kernel tells the kind of its failures (records.load_ipython_extension).
-_EXTENSION = "--IPKernelApp.extra_extensions=scillm_helpers.records"
+_KERNEL_ARGUMENTS = [
+    # The kernel tells the kind of its failures (records.load_ipython_extension).
+    "--IPKernelApp.extra_extensions=scillm_helpers.records",
+    # ipykernel warns of its loopback TCP ports, once a kernel, into the harness's own output.
+    "--IPKernelApp.log_level=ERROR",
+]
 
 
 class Execution:
@@ -159,7 +163,7 @@ class _SmokeEngine(Engine):  # type: ignore[misc]
             nb_man,
             kernel_name=kernel_name,
             resources={"metadata": {"path": str(execution.case.notebook.parent)}},
-            extra_arguments=[_EXTENSION],
+            extra_arguments=list(_KERNEL_ARGUMENTS),
             on_cell_execute=note_cell,
             startup_timeout=60,
         )
