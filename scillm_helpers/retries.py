@@ -21,7 +21,7 @@ def policy(settings: Settings) -> dict[str, Any]:
     from `LITELLM_RETRY_AFTER` seconds and is jittered. A longer one that the provider asks for
     with `Retry-After` is kept; if it exceeds `LITELLM_TIMEOUT`, the failure is raised at once.
     """
-    grow = tenacity.wait_exponential_jitter(initial=settings.retry_after, max=30, jitter=settings.retry_after)
+    grow = tenacity.wait_exponential_jitter(multiplier=settings.retry_after, max=30, jitter=settings.retry_after)
 
     def wait(state: tenacity.RetryCallState) -> float:
         asked = retry_after(_failure(state))

@@ -235,6 +235,9 @@ def _resolve(root: Schema, reference: str) -> Schema:
 
 
 def _proper_names(prompt: str) -> list[str]:
-    """Return the capitalised names of `prompt` in their order: not a lone first word of a sentence."""
-    names = re.finditer(r"[A-Z]\w+(?:[ -][A-Z]\w+)*", prompt)
+    """Return the capitalised names of `prompt` in their order.
+
+    An acronym (JSON) is none, nor is the lone first word of a sentence.
+    """
+    names = re.finditer(r"\b[A-Z]\w*[a-z]\w*(?:[ -][A-Z]\w*[a-z]\w*)*", prompt)
     return [m[0] for m in names if " " in m[0] or not re.search(r"(?:^|[.!?:\n])\s*$", prompt[: m.start()])]

@@ -1,0 +1,44 @@
+"""What several tests need: a clean environment, a running endpoint, a server that does as it is told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scillm_helpers.client import Client, connect
+from scillm_helpers.endpoint import serve
+from scillm_helpers.settings import Settings
+from tests.scripted import ScriptedServer, serving
+
+ROOT = Path(__file__).parent.parent
+VARIABLES = [str(f.validation_alias) for f in Settings.model_fields.values()]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the user's variables, and a .env file above the working directory, out of the tests."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LITELLM_RETRY_AFTER", "0.01")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[serve.Endpoint]:
+    """Serve the embedded endpoint, without pauses between chunks."""
+    running = serve.start(chunk_seconds=0)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def llm(endpoint: serve.Endpoint) -> Client:
+    """Return a client of the embedded endpoint, reached as a live one is."""
+    return connect(settings=Settings.from_env({**endpoint.environ, "LITELLM_RETRY_AFTER": "0.01"}))
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedServer]:
+    """Serve answers that a test scripts."""
+    with serving() as server:
+        yield server
