@@ -83,7 +83,9 @@ def completion(text: str = "OK") -> Callable[[BaseHTTPRequestHandler], None]:
 
 def error(status: int, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
     """Return an answer that is an error in OpenAI's shape."""
-    return answer(status, {"error": {"message": f"scripted {status}", "type": "scripted", "param": None, "code": None}}, **headers)
+    return answer(
+        status, {"error": {"message": f"scripted {status}", "type": "scripted", "param": None, "code": None}}, **headers
+    )
 
 
 def events(*chunks: dict[str, Any], done: bool = True) -> Callable[[BaseHTTPRequestHandler], None]:

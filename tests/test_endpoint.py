@@ -40,7 +40,9 @@ def _text(reply: Reply) -> str:
 
 def _chunks(endpoint: serve.Endpoint, prompt: str, **fields: Any) -> list[Any]:
     """Return the decoded chunks of a stream, which must end in [DONE]."""
-    answer = _post(endpoint, {"model": OMNI, "messages": [{"role": "user", "content": prompt}], "stream": True, **fields})
+    answer = _post(
+        endpoint, {"model": OMNI, "messages": [{"role": "user", "content": prompt}], "stream": True, **fields}
+    )
     assert answer.headers["content-type"].startswith("text/event-stream")
     lines = [line for line in answer.text.split("\n\n") if line]
     assert all(line.startswith("data: ") for line in lines)
@@ -196,11 +198,18 @@ def test_json_object_is_json(endpoint: serve.Endpoint) -> None:
     """Whatever the prompt, the text parses; the keys that it quotes are there."""
     for prompt in ("Explain tides as JSON.", "Say OK", 'Give JSON with the keys "city" and "country".'):
         assert isinstance(json.loads(_text(_ask(endpoint, prompt, response_format={"type": "json_object"}))), dict)
-    assert set(json.loads(_text(_ask(endpoint, prompt, response_format={"type": "json_object"})))) == {"city", "country"}
+    assert set(json.loads(_text(_ask(endpoint, prompt, response_format={"type": "json_object"})))) == {
+        "city",
+        "country",
+    }
 
 
 SCHEMAS: list[Any] = [
-    {"type": "object", "properties": {"name": {"type": "string"}, "born": {"type": "integer"}}, "required": ["name", "born"]},
+    {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "born": {"type": "integer"}},
+        "required": ["name", "born"],
+    },
     {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, "minItems": 3},
     {"type": "string", "pattern": "^[A-Z]{3}-\\d{4}$"},
     {"type": "string", "minLength": 20, "maxLength": 22},
@@ -209,8 +218,22 @@ SCHEMAS: list[Any] = [
     {"const": {"a": [1]}},
     {"anyOf": [{"type": "null"}, {"type": "boolean"}]},
     {"allOf": [{"properties": {"a": {"type": "string"}}, "required": ["a"]}, {"required": ["b"]}], "type": "object"},
-    {"$ref": "#/$defs/N", "$defs": {"N": {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/N"}, {"type": "null"}]}}, "required": ["next"]}}},
-    {"type": "object", "properties": {"when": {"type": "string", "format": "date-time"}}, "additionalProperties": False, "required": ["when"]},
+    {
+        "$ref": "#/$defs/N",
+        "$defs": {
+            "N": {
+                "type": "object",
+                "properties": {"next": {"anyOf": [{"$ref": "#/$defs/N"}, {"type": "null"}]}},
+                "required": ["next"],
+            }
+        },
+    },
+    {
+        "type": "object",
+        "properties": {"when": {"type": "string", "format": "date-time"}},
+        "additionalProperties": False,
+        "required": ["when"],
+    },
     {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 2},
     {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}], "items": False, "minItems": 2},
 ]
@@ -223,7 +246,11 @@ def test_json_schema_answer_conforms(endpoint: serve.Endpoint, schema: Any) -> N
 
     shape = {"type": "json_schema", "json_schema": {"name": "shape", "schema": schema, "strict": True}}
     jsonschema.validate(json.loads(_text(_ask(endpoint, "Ada Lovelace, 1815", response_format=shape))), schema)
-    wrapped = {"type": "object", "properties": {"value": {k: v for k, v in schema.items() if k != "$defs"}}, "required": ["value"]}
+    wrapped = {
+        "type": "object",
+        "properties": {"value": {k: v for k, v in schema.items() if k != "$defs"}},
+        "required": ["value"],
+    }
     wrapped |= {"$defs": schema["$defs"]} if "$defs" in schema else {}
     tool = {"type": "function", "function": {"name": "keep", "parameters": wrapped}}
     reply = _ask(endpoint, "Ada Lovelace, 1815", tools=[tool], tool_choice="required")
@@ -253,7 +280,11 @@ def test_tool_call_streamed_and_not(endpoint: serve.Endpoint) -> None:
     """The arguments conform, and the stream's pieces add up to the same call."""
     choice = _ask(endpoint, "What is the weather in Paris?", tools=[WEATHER])["choices"][0]
     call = choice["message"]["tool_calls"][0]
-    assert (choice["finish_reason"], call["type"], call["function"]["name"]) == ("tool_calls", "function", "get_weather")
+    assert (choice["finish_reason"], call["type"], call["function"]["name"]) == (
+        "tool_calls",
+        "function",
+        "get_weather",
+    )
     assert json.loads(call["function"]["arguments"]) == {"city": "Paris"}
     chunks = _chunks(endpoint, "What is the weather in Paris?", tools=[WEATHER])
     pieces = [d["tool_calls"][0] for c in chunks if "tool_calls" in (d := c["choices"][0]["delta"])]
@@ -288,11 +319,14 @@ def test_tool_round_ends_in_an_answer(endpoint: serve.Endpoint) -> None:
 @pytest.mark.parametrize("colour", ["red", "lime", "blue", "white", "black", "yellow"])
 def test_dominant_colour_is_named(endpoint: serve.Endpoint, kind: str, colour: str) -> None:
     """Every format is really decoded."""
-    assert _text(_ask(endpoint, _with_picture(_picture(colour, kind)))) == f"OK, {'green' if colour == 'lime' else colour}"
+    assert (
+        _text(_ask(endpoint, _with_picture(_picture(colour, kind)))) == f"OK, {'green' if colour == 'lime' else colour}"
+    )
 
 
 def test_bigger_pictures_cost_more(endpoint: serve.Endpoint) -> None:
     """A picture counts as tokens of the prompt."""
+
     def cost(side: int) -> int:
         buffer = io.BytesIO()
         Image.new("RGB", (side, side)).save(buffer, "PNG")
@@ -313,7 +347,9 @@ def _refused(answer: httpx.Response, status: int, param: str | None = None) -> s
     return str(problem["message"])
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[1,", b"\xff", b'{"a": NaN}', b'{"a": 1e999}', b'"\\ud800"', b"[" * 9999])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[1,", b"\xff", b'{"a": NaN}', b'{"a": 1e999}', b'"\\ud800"', b"[" * 9999]
+)
 def test_bad_json_is_refused(endpoint: serve.Endpoint, body: bytes) -> None:
     """What does not parse, in whatever way, is a 400."""
     assert "parse the JSON body" in _refused(_post(endpoint, body), 400)
@@ -401,7 +437,9 @@ def test_url_is_never_fetched(endpoint: serve.Endpoint) -> None:
 def test_missing_skills_are_refused(endpoint: serve.Endpoint) -> None:
     """A text model says that it has no vision; the smallest one has no tools either."""
     picture = {"model": "embedded/text-1", "messages": [{"role": "user", "content": _with_picture(_picture())}]}
-    assert "does not support image input" in _refused(_post(endpoint, picture), 400, "messages[0].content[1].image_url.url")
+    assert "does not support image input" in _refused(
+        _post(endpoint, picture), 400, "messages[0].content[1].image_url.url"
+    )
     tools = {"model": "embedded/mini-1", "messages": [{"role": "user", "content": "x"}], "tools": [WEATHER]}
     assert "does not support tools" in _refused(_post(endpoint, tools), 400, "tools")
 
@@ -412,7 +450,9 @@ def test_unknown_model_is_404(endpoint: serve.Endpoint) -> None:
     assert "gpt-99" in _refused(_post(endpoint, body), 404, "model")
 
 
-@pytest.mark.parametrize("header", [{"Authorization": ""}, {"Authorization": "Bearer obviously-fake"}, {"Authorization": "Basic x"}])
+@pytest.mark.parametrize(
+    "header", [{"Authorization": ""}, {"Authorization": "Bearer obviously-fake"}, {"Authorization": "Basic x"}]
+)
 def test_wrong_key_is_401(endpoint: serve.Endpoint, header: dict[str, str]) -> None:
     """No key, a wrong one and another scheme are refused, on every route."""
     assert _refused(_post(endpoint, {}, headers=header), 401)
@@ -484,12 +524,12 @@ def test_concurrent_requests_all_get_their_own_answer(endpoint: serve.Endpoint) 
 def test_openai_client(endpoint: serve.Endpoint) -> None:
     """The official client lists, asks, streams, calls tools and reads errors."""
     with openai.OpenAI(base_url=endpoint.api_base, api_key=endpoint.api_key, max_retries=0) as client:
-        assert [model.id for model in client.models.list()][0] == OMNI
+        assert next(model.id for model in client.models.list()) == OMNI
         assert client.models.retrieve("embedded/text-1").id == "embedded/text-1"
         ask: Any = {"model": OMNI, "messages": [{"role": "user", "content": "Weather in Paris?"}]}
         assert client.chat.completions.create(**ask).choices[0].message.content
         with client.chat.completions.create(**ask, stream=True) as stream:
-            assert [chunk for chunk in stream][-1].choices[0].finish_reason == "stop"
+            assert list(stream)[-1].choices[0].finish_reason == "stop"
         assert client.chat.completions.create(**ask, tools=[WEATHER]).choices[0].message.tool_calls
         with pytest.raises(openai.NotFoundError, match="gpt-99"):
             client.chat.completions.create(**ask | {"model": "gpt-99"})

@@ -131,8 +131,8 @@ def test_cancelling_closes_the_connection(paced: serve.Endpoint) -> None:
 def test_stream_without_a_finish_reason_is_cut(scripted: ScriptedServer, httpx: str) -> None:
     """LiteLLM makes up a "stop" for such a stream; here it raises, with what had arrived."""
     scripted.answers.append(events(chunk(role="assistant", content=""), chunk(content="Once "), chunk(content="upon")))
+    llm = scripted.client(SCILLM_FORCE_HTTPX_STREAM=httpx)
     with pytest.raises(StreamCutError, match="ended after 2 chunks without a finish reason") as caught:
-        llm = scripted.client(SCILLM_FORCE_HTTPX_STREAM=httpx)
         asyncio.run(_read(llm.acompletion(messages=STORY, stream=True)))
     assert caught.value.text == "Once upon"
 
@@ -140,9 +140,10 @@ def test_stream_without_a_finish_reason_is_cut(scripted: ScriptedServer, httpx: 
 def test_plain_stream_without_a_finish_reason_is_cut(scripted: ScriptedServer) -> None:
     """The same without await."""
     scripted.answers.append(events(chunk(content="Once "), chunk(content="upon"), done=False))
-    with pytest.raises(StreamCutError) as caught, TextStream(
-        lambda: scripted.client().completion(messages=STORY, stream=True)
-    ) as stream:
+    with (
+        pytest.raises(StreamCutError) as caught,
+        TextStream(lambda: scripted.client().completion(messages=STORY, stream=True)) as stream,
+    ):
         list(stream)
     assert caught.value.text == "Once upon"
 

@@ -132,7 +132,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         endpoint = serve.start(port=arguments.port)
     except OSError as error:
         raise UsageError(
-            f"port {arguments.port} cannot be served ({error.strerror}); choose another --port."
+            f"port {arguments.port} cannot be served ({os.strerror(error.errno or 0)}); choose another --port."
         ) from error
     for name, value in endpoint.environ.items():
         print(f"export {name}={value}", flush=True)

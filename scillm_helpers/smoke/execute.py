@@ -19,6 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from ..kinds import Kind
 from ..records import MIME_TYPE
+from .plan import invalid_notebook
 from .results import Case, CaseResult, Reason, Status
 
 _GRACE = 3.0  # seconds between asking a kernel to stop and killing it
@@ -26,8 +27,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _KERNEL_ARGUMENTS = [
     # The kernel tells the kind of its failures (records.load_ipython_extension).
     "--IPKernelApp.extra_extensions=scillm_helpers.records",
-    # ipykernel warns of its loopback TCP ports, once a kernel, into the harness's own output.
-    "--IPKernelApp.log_level=ERROR",
+    # ipykernel warns of its loopback TCP ports, and of interrupts, into the harness's own output.
+    "--IPKernelApp.log_level=CRITICAL",
 ]
 
 
@@ -56,7 +57,7 @@ class Execution:
             timer.cancel()
             self._ended.set()
         cells = _code_cells(self.folder / copy)
-        records = tuple(record for cell in cells for record in _records(cell))
+        records = tuple(record for cell in cells for record in _records(cell) if record.get("check") != "failure")
         status, reason = self._outcome(error, cells, records)
         return CaseResult(
             case=self.case,
@@ -64,7 +65,7 @@ class Execution:
             seconds=round(time.perf_counter() - started, 3),
             executed=copy if cells else None,
             reason=reason,
-            records=tuple(record for record in records if record.get("check") != "failure"),
+            records=records,
         )
 
     def stop(self, why: str) -> None:
@@ -109,8 +110,12 @@ class Execution:
             return "timeout", Reason("timeout", message, self.cell)
         if self.stopped is not None:
             return "not_run", Reason(None, self.stopped, self.cell)
+        # papermill raises for a cell that may raise, too; nbclient, which has run on after it, knows better.
+        raised = [cell for cell in cells if _error(cell) is not None and not _may_raise(cell)]
+        if raised:
+            return self._raised(raised[0], cells.index(raised[0]) + 1)
         if isinstance(error, PapermillExecutionError):
-            return self._raised(cells)
+            error = None
         if error is not None:
             return self._not_executed(error)
         if bad := [record for record in records if record.get("ok") is False]:
@@ -119,10 +124,8 @@ class Execution:
             return "skipped", Reason(None, "the notebook has no code cells.")
         return "passed", None
 
-    def _raised(self, cells: list[Any]) -> tuple[Status, Reason]:
+    def _raised(self, cell: Any, number: int) -> tuple[Status, Reason]:
         """Read why a cell raised: to skip the rest, or because something is wrong."""
-        cell = next(cell for cell in cells if _error(cell) is not None)
-        number = cells.index(cell) + 1
         said = list(_records(cell))
         if skips := [record["skipped"] for record in said if record.get("skipped")]:
             return "skipped", Reason(None, skips[-1], number)
@@ -138,8 +141,9 @@ class Execution:
             return "kernel_died", Reason("kernel", "the kernel died; look at this cell, and at the memory.", self.cell)
         if isinstance(error, NoSuchKernel):
             return "failed", Reason("kernel", f"{message}; install ipykernel in this environment.")
-        kind: Kind = "kernel" if self.cell is not None else "notebook"
-        return "failed", Reason(kind, message, self.cell)
+        if self._client is None:
+            return "failed", Reason("notebook", invalid_notebook(self.case.notebook, error))
+        return "failed", Reason("kernel", message, self.cell)
 
 
 class _SmokeEngine(Engine):  # type: ignore[misc]
@@ -186,6 +190,10 @@ def _records(cell: Any) -> Iterator[dict[str, Any]]:
     for output in cell.outputs:
         if MIME_TYPE in output.get("data", {}):
             yield output.data[MIME_TYPE]
+
+
+def _may_raise(cell: Any) -> bool:
+    return "raises-exception" in cell.metadata.get("tags", [])
 
 
 def _error(cell: Any) -> Any:

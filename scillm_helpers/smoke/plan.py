@@ -92,7 +92,7 @@ def _declared(path: Path) -> list[str] | None:
     try:
         cells = nbformat.read(path, as_version=4).cells
     except Exception as error:  # nbformat raises its own, jsonschema's and the json module's
-        raise UsageError(f"{path.name} is not a valid notebook ({_one_line(error)}); mend or restore it.") from error
+        raise UsageError(invalid_notebook(path, error)) from error
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if not tagged:
         return None
@@ -105,5 +105,7 @@ def _declared(path: Path) -> list[str] | None:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def _one_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+def invalid_notebook(path: Path, error: Exception) -> str:
+    """Return the line that says why a notebook cannot be read."""
+    why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    return f"{path.name} is not a valid notebook ({why}); mend or restore it."

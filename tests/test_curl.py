@@ -1,0 +1,86 @@
+"""Every bash block of every notebook works when pasted."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from scillm_helpers.endpoint import serve
+from scillm_helpers.images import DEMO_IMAGE
+from tests.conftest import ROOT
+
+_BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)
+
+
+def _blocks(path: Path) -> list[str]:
+    cells = nbformat.read(path, as_version=4).cells
+    return [block for cell in cells if cell.cell_type == "markdown" for block in _BLOCK.findall(cell.source)]
+
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+BLOCKS = [(f"{path.stem}-{i}", block) for path in NOTEBOOKS for i, block in enumerate(_blocks(path), 1)]
+
+
+def _bash(block: str, endpoint: serve.Endpoint, **environ: str) -> str:
+    """Run a block as a shell does that has the three variables of `scillm-smoke serve`, and nothing else."""
+    given = {"PATH": os.environ["PATH"]} | endpoint.environ | environ
+    done = subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", block], env=given, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_the_seeds_four_checks_are_there() -> None:
+    """List, JSON chat, streaming and image each stand in the notebook where they belong."""
+    assert [name for name, _ in BLOCKS] == [
+        "01_setup-1",
+        "01_setup-2",
+        "02_streaming-1",
+        "03_json_mode-1",
+        "04_multimodal-1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("01_setup-1", {"count": 3, "error": None}),
+        ("01_setup-2", "OK"),
+        ("03_json_mode-1", '{"ok":true}'),
+        ("04_multimodal-1", "OK, red"),
+    ],
+)
+def test_block_works_when_pasted(endpoint: serve.Endpoint, name: str, said: Any) -> None:
+    """Real curl and real jq, against the embedded endpoint."""
+    assert json.loads(_bash(dict(BLOCKS)[name], endpoint)) == said
+
+
+def test_streaming_block_shows_data_lines(endpoint: serve.Endpoint) -> None:
+    """The raw events, to the end."""
+    lines = [line for line in _bash(dict(BLOCKS)["02_streaming-1"], endpoint).splitlines() if line]
+    assert all(line.startswith("data: ") for line in lines)
+    assert lines[-1] == "data: [DONE]"
+    assert len(lines) > 10
+
+
+@pytest.mark.parametrize("kind", ["path", "data URL"])
+def test_image_block_takes_the_demo_image(endpoint: serve.Endpoint, tmp_path: Path, kind: str) -> None:
+    """A path, with a space in it, and a data URL both work."""
+    path = tmp_path / "a picture.png"
+    path.write_bytes(DEMO_IMAGE.read_bytes())
+    from scillm_helpers.images import image_part
+
+    source = str(path) if kind == "path" else image_part(path)["image_url"]["url"]
+    assert json.loads(_bash(dict(BLOCKS)["04_multimodal-1"], endpoint, SCILLM_DEMO_IMAGE=source)) == "OK, blue"
+
+
+@pytest.mark.parametrize("name", ["01_setup-1", "01_setup-2", "03_json_mode-1", "04_multimodal-1"])
+def test_block_shows_the_error(endpoint: serve.Endpoint, name: str) -> None:
+    """With a wrong key the block says so; it does not print nothing."""
+    assert "Incorrect API key" in _bash(dict(BLOCKS)[name], endpoint, CHUTES_API_KEY="obviously-fake")
