@@ -20,7 +20,7 @@ smoke: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke run
 
 test: $(DEV)
-	$(KEYLESS) $(BIN)/python -m pytest -n 2 --dist loadgroup --nbval tests notebooks
+	$(KEYLESS) $(BIN)/python -m pytest -n 2 --dist loadfile --nbval tests notebooks
 
 lab: $(DEV)
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
