@@ -23,7 +23,7 @@ test: $(DEV)
 	$(KEYLESS) $(BIN)/python -m pytest -n 2 --dist loadfile --nbval tests notebooks
 
 lab: $(DEV)
-	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
+	$(BIN)/python -m jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 tutorials: $(DEV)
 	$(KEYLESS) $(BIN)/python -m tools.tutorials

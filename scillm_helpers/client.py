@@ -166,11 +166,17 @@ class Client:
 def _endpoint(settings: Settings) -> tuple[str, str]:
     if settings.api_base is not None and settings.api_key is not None:
         return settings.api_base, settings.api_key.get_secret_value()
+    return _embedded()
+
+
+@functools.cache
+def _embedded() -> tuple[str, str]:
+    """Start this process's one embedded endpoint, and say so."""
     # Only a keyless session needs a server, so only that one pays for its import.
     from .endpoint import serve
 
     print("CHUTES_API_BASE is not set: using the embedded endpoint.")
-    endpoint = serve.shared()
+    endpoint = serve.start()
     return endpoint.api_base, endpoint.api_key
 
 

@@ -16,4 +16,9 @@ def require(gate: Literal["stream", "tools"], settings: Settings | None = None) 
     allowed = {"stream": settings.allow_stream, "tools": settings.allow_tools}
     if not allowed[gate]:
         variable = f"SCILLM_ALLOW_{gate.upper()}_SMOKE"
-        stop(GateClosed(f"The {gate} gate is closed; set {variable}=1 to run this notebook."), gate)
+        stop(
+            GateClosed(
+                f"The {gate} gate is closed; set {variable}=1 to run this notebook (in a cell above: %env {variable}=1)."
+            ),
+            gate,
+        )

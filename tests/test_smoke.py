@@ -122,7 +122,7 @@ def test_closed_gate_sends_no_request_and_is_skipped(smoke: Smoke) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert smoke.case["status"] == "skipped"
     assert smoke.case["reason"]["kind"] is None
-    assert smoke.case["reason"]["message"].endswith("set SCILLM_ALLOW_STREAM_SMOKE=1 to run this notebook.")
+    assert "set SCILLM_ALLOW_STREAM_SMOKE=1 to run this notebook" in smoke.case["reason"]["message"]
     assert smoke.results["totals"]["passed"] == 0
     assert [request["path"] for request in smoke.requests] == ["/v1/models"]  # the harness's own, for the model's name
     assert ElementTree.parse(smoke.out / "junit.xml").find(".//skipped") is not None

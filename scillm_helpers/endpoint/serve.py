@@ -1,6 +1,5 @@
 """Serve the embedded endpoint on 127.0.0.1, from a thread of this process."""
 
-import functools
 import secrets
 import socket
 import threading
@@ -60,9 +59,3 @@ def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS) -> Endpoint:
     thread = threading.Thread(target=server.run, args=([listener],), name="embedded-endpoint", daemon=True)
     thread.start()
     return Endpoint(f"http://{HOST}:{listener.getsockname()[1]}/v1", api_key, log, server, thread)
-
-
-@functools.cache
-def shared() -> Endpoint:
-    """Return this process's one endpoint, started at the first call."""
-    return start()
