@@ -27,7 +27,7 @@ def test_closed_gate_says_how_to_open_it(shown: list[dict[str, Any]], gate: Any,
     assert (
         shown[0][records.MIME_TYPE]["skipped"] == f"The {gate} gate is closed; set {variable}=1 to run this notebook."
     )
-    assert shown[0]["text/plain"].startswith(f"{gate}: skipped. The {gate} gate is closed")
+    assert shown[0]["text/plain"] == f"{gate}: skipped. {line}"
 
 
 @pytest.mark.parametrize("value", ["1", "true", "yes", "on"])
