@@ -26,7 +26,10 @@ def execute_in_place(path: Path) -> bool:
     stored = nbformat.reads(before, as_version=4)
     fresh = nbformat.reads(before, as_version=4)
     resources = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(fresh, resources=resources, record_timing=False, coalesce_streams=True, timeout=120).execute()
+    quiet = ["--IPKernelApp.log_level=CRITICAL"]  # ipykernel warns of its loopback ports
+    NotebookClient(
+        fresh, resources=resources, extra_arguments=quiet, record_timing=False, coalesce_streams=True, timeout=120
+    ).execute()
     for old, new in zip(stored.cells, fresh.cells, strict=True):
         _keep_unchanged(old, new)
     fresh.metadata = nbformat.from_dict(_METADATA)  # versions of this machine's Python stay out

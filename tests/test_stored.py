@@ -1,0 +1,73 @@
+"""Stored outputs: compared strictly, made again to the byte."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tests.conftest import ROOT
+from tools.tutorials import execute_in_place
+
+SOURCES = [
+    "import time\nprint('text')\nprint(f'first token after {time.perf_counter() % 1 + 1:.3f} s')",
+    "from IPython.display import Markdown, display\nhandle = display(Markdown('first'), display_id=True)\n"
+    "handle.update(Markdown('last'))",
+    "from scillm_helpers import record\nrecord('chat', ok=True, chunks=3, ttft_s=time.perf_counter())",
+]
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    """Return an executed notebook with a time, a display that was updated, and a record."""
+    path = tmp_path / "a.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(source, id=f"c{i}") for i, source in enumerate(SOURCES)]), path)
+    assert execute_in_place(path)
+    return path
+
+
+def _nbval(path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "--nbval", path]
+    environ = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", "PYTEST_XDIST_WORKER": ""}
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_only_what_truly_varies_may_differ(notebook: Path) -> None:
+    """A measured time may; it is there, and it was another one."""
+    assert "ttft_s" in notebook.read_text()
+    done = _nbval(notebook)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("stored", "other"), [("text", "test"), ("> last", "> lost"), ('"chunks": 3', '"chunks": 4')])
+def test_anything_else_that_differs_fails(notebook: Path, stored: str, other: str) -> None:
+    """A word of the text, of an updated display, a field of a record."""
+    stored, other = stored.removeprefix("> "), other.removeprefix("> ")
+    loaded = nbformat.read(notebook, as_version=4)
+    outputs = nbformat.writes(loaded)
+    head, mark, tail = outputs.rpartition(f'"{stored}\\n' if stored == "text" else stored)
+    assert mark, "the notebook does not hold what this test changes"
+    notebook.write_text(head + mark.replace(stored, other) + tail)
+    done = _nbval(notebook)
+    assert done.returncode == 1, done.stdout
+    assert "1 failed, 2 passed" in done.stdout
+
+
+def test_made_again_a_notebook_is_the_same_to_the_byte(notebook: Path) -> None:
+    """The time was another one, and the stored one stays; no version of this machine is written."""
+    before = notebook.read_bytes()
+    assert not execute_in_place(notebook)
+    assert notebook.read_bytes() == before
+    assert nbformat.read(notebook, as_version=4).metadata.language_info == {"name": "python"}
+
+
+def test_what_changed_is_written(notebook: Path) -> None:
+    """A cell with another source gets its own output."""
+    loaded = nbformat.read(notebook, as_version=4)
+    loaded.cells[0].source = "import time\nprint('another')"
+    nbformat.write(loaded, notebook)
+    assert execute_in_place(notebook)
+    assert nbformat.read(notebook, as_version=4).cells[0].outputs[0].text == "another\n"
