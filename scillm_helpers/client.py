@@ -125,19 +125,24 @@ class Client:
 
     def _attempt(self, call: dict[str, Any]) -> Any:
         try:
-            return _within(call["timeout"], lambda: self.library.completion(**call))
+            return _within(self._bound(call), lambda: self.library.completion(**call))
         except TimeoutError as error:
             raise self._timeout(call) from error
 
     async def _aattempt(self, call: dict[str, Any]) -> Any:
         try:
-            async with asyncio.timeout(call["timeout"]):
+            async with asyncio.timeout(self._bound(call)):
                 return await self.library.acompletion(**call)
         except TimeoutError as error:
             raise self._timeout(call) from error
 
+    def _bound(self, call: dict[str, Any]) -> float:
+        """Return the seconds that an attempt may take; LiteLLM takes an `httpx.Timeout` too, which bounds reads."""
+        timeout = call["timeout"]
+        return float(timeout) if isinstance(timeout, (int, float, str)) else self.settings.timeout
+
     def _timeout(self, call: dict[str, Any]) -> Exception:
-        message = f"no answer within {call['timeout']:g} s; raise LITELLM_TIMEOUT, or ask for less."
+        message = f"no answer within {self._bound(call):g} s; raise LITELLM_TIMEOUT, or ask for less."
         timeout: Exception = self.library.Timeout(
             message, model=call["model"], llm_provider=call["custom_llm_provider"]
         )

@@ -33,9 +33,9 @@ def image_part(
 
 
 def _url(source: Any, max_bytes: int) -> str:
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         return source
-    if isinstance(source, str) and source.startswith("data:"):
+    if isinstance(source, str) and source[:5].lower() == "data:":
         return _data_url(_decoded(source), "The data URL", max_bytes)
     if isinstance(source, (str, Path)):
         return _data_url(_read(Path(source)), str(source), max_bytes)
@@ -47,8 +47,9 @@ def _url(source: Any, max_bytes: int) -> str:
 def _read(path: Path) -> bytes:
     try:
         return path.expanduser().read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+    except (OSError, ValueError, RuntimeError) as error:  # also: a null byte, no home folder
+        why = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path} cannot be read ({why}); check the path.") from error
 
 
 def _decoded(data_url: str) -> bytes:
@@ -65,6 +66,8 @@ def _png(source: Any) -> bytes:
     from PIL import Image
 
     image = source if isinstance(source, Image.Image) else _from_array(source)
+    if 0 in image.size:
+        raise ImageError("The image has no pixels; send a picture.")
     buffer = io.BytesIO()
     image.convert("RGBA" if image.has_transparency_data else "RGB").save(buffer, "PNG")
     return buffer.getvalue()

@@ -14,7 +14,7 @@ JSON_OBJECT = {"type": "json_object"}
 Model = TypeVar("Model", bound=BaseModel)
 Value = TypeVar("Value")
 
-_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _text(reply: Any) -> str:
 def _decode(raw: str) -> tuple[Any, bool]:
     try:
         return json.loads(raw), False
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     fenced = _FENCE.search(raw)
     candidate = fenced[1] if fenced else raw
@@ -87,7 +87,10 @@ def _decode(raw: str) -> tuple[Any, bool]:
     # Replies are valid nearly always, so the mender is loaded only for one that is not.
     import json_repair
 
-    value = json_repair.loads(candidate)
+    try:
+        value = json_repair.loads(candidate)
+    except (ValueError, RecursionError) as error:
+        raise JsonReplyError("The reply is not JSON and cannot be mended; see `.raw`.", raw) from error
     if not isinstance(value, (dict, list)) or not value:
         raise JsonReplyError("The reply is not JSON and cannot be mended; see `.raw`.", raw)
     return value, True

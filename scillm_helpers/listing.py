@@ -31,7 +31,8 @@ def list_models(api_base: str, api_key: str, timeout: float) -> list[str]:
 def unknown_model(model: str, listed: list[str], api_base: str) -> str:
     """Return the line that says that `model` is not served, with the nearest names of `listed`."""
     near = nearest(model, listed)
-    remedy = f"did you mean {' or '.join(near)}?" if near else f"it lists {len(listed)} others; set CHUTES_MODEL."
+    others = ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "")
+    remedy = f"did you mean {' or '.join(near)}?" if near else f"it lists {others or 'none'}."
     return f"{model} is not a model that {api_base} serves; {remedy}"
 
 

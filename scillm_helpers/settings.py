@@ -19,10 +19,19 @@ Purpose = Literal["text", "vlm", "tools"]
 def _normal_base(base: str) -> str:
     """Drop a trailing slash and a pasted `/chat/completions`; add `/v1` where there is no path at all."""
     parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError("not an absolute http(s) URL")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("a key belongs in CHUTES_API_KEY, and a base has no query")
     path = re.sub(r"/chat/completions$", "", parts.path.rstrip("/")) or "/v1"
-    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _sendable(key: SecretStr) -> SecretStr:
+    """Refuse a key that no HTTP header can hold."""
+    if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+        raise ValueError("not one word of ASCII")
+    return key
 
 
 class Settings(BaseSettings):
@@ -34,9 +43,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True)
 
     api_base: Annotated[str, AfterValidator(_normal_base)] | None = Field(
-        None, validation_alias="CHUTES_API_BASE", description="an absolute URL like https://llm.chutes.ai/v1"
+        None,
+        validation_alias="CHUTES_API_BASE",
+        description="an absolute URL like https://llm.chutes.ai/v1, without a key in it",
     )
-    api_key: SecretStr | None = Field(None, validation_alias="CHUTES_API_KEY", description="a key")
+    api_key: Annotated[SecretStr, AfterValidator(_sendable)] | None = Field(
+        None, validation_alias="CHUTES_API_KEY", description="one word of ASCII characters, without spaces or line ends"
+    )
     model: str | None = Field(None, validation_alias="CHUTES_MODEL", description="a model's name")
     text_model: str | None = Field(None, validation_alias="CHUTES_TEXT_MODEL", description="a model's name")
     vlm_model: str | None = Field(None, validation_alias="CHUTES_VLM_MODEL", description="a model's name")
@@ -116,8 +129,15 @@ class Settings(BaseSettings):
 
 
 def environment() -> dict[str, str]:
-    """Return the nearest `.env` file, upward from the working directory, overlaid with `os.environ`."""
-    values = dotenv_values(find_dotenv(usecwd=True))
+    """Return the nearest `.env` file, upward from the working directory, overlaid with `os.environ`.
+
+    Raises SettingsError for a file that is not UTF-8.
+    """
+    path = find_dotenv(usecwd=True)
+    try:
+        values = dotenv_values(path)
+    except ValueError as error:
+        raise SettingsError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
     return {name: value for name, value in values.items() if value is not None} | dict(os.environ)
 
 
@@ -137,4 +157,7 @@ def _explain(error: ValidationError, settings: type[Settings]) -> str:
     first = error.errors(include_url=False)[0]
     variable = str(first["loc"][0])
     field = next(f for f in settings.model_fields.values() if f.validation_alias == variable)
-    return f"{variable} is {first['input']!r}; it must be {field.description}."
+    # A key is never shown, nor is a base that may hold a password.
+    secret = variable == "CHUTES_API_KEY" or "@" in str(first["input"])
+    held = "wrong" if secret else repr(first["input"])
+    return f"{variable} is {held}; it must be {field.description}."

@@ -26,6 +26,8 @@ class TextStream:
     """
 
     def __init__(self, source: Any, max_chunks: int | None = None) -> None:
+        if max_chunks is not None and max_chunks < 1:
+            raise ValueError(f"max_chunks is {max_chunks}; it must be at least 1, or None for all")
         self._source = source
         self._max_chunks = max_chunks
         self._stream: Any = None
@@ -70,6 +72,8 @@ class TextStream:
         self._started = time.perf_counter()
         opened = self._source() if callable(self._source) else self._source
         self._stream = await opened if inspect.isawaitable(opened) else opened
+        if not hasattr(self._stream, "__aiter__"):
+            raise TypeError("this is no stream to read with `async for`; call acompletion with stream=True")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -78,6 +82,8 @@ class TextStream:
     def __enter__(self) -> Self:
         self._started = time.perf_counter()
         self._stream = self._source() if callable(self._source) else self._source
+        if not hasattr(self._stream, "__iter__"):
+            raise TypeError("this stream is not read with a plain `with` and `for`; use `async with` and `async for`")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -164,6 +164,14 @@ def test_awaited_attempt_is_bounded_though_bytes_drip(scripted: ScriptedServer) 
         asyncio.run(llm.acompletion(messages=SAY_OK))
 
 
+def test_httpx_timeout_is_taken_as_litellm_takes_it(llm: Client) -> None:
+    """It bounds the reads; LITELLM_TIMEOUT bounds the attempt."""
+    import httpx
+
+    for timeout in (httpx.Timeout(5), "5", 5):
+        assert llm.completion(messages=SAY_OK, timeout=timeout).choices[0].message.content == "OK"
+
+
 def test_unknown_model_names_the_nearest(llm: Client) -> None:
     """A misspelt model is answered with those that it may have meant."""
     with pytest.raises(UnknownModelError, match=r"embeded/omni-1 is not a model that .* did you mean embedded/omni-1"):

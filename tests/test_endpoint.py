@@ -352,7 +352,7 @@ def _refused(answer: httpx.Response, status: int, param: str | None = None) -> s
 )
 def test_bad_json_is_refused(endpoint: serve.Endpoint, body: bytes) -> None:
     """What does not parse, in whatever way, is a 400."""
-    assert "parse the JSON body" in _refused(_post(endpoint, body), 400)
+    assert "JSON body" in _refused(_post(endpoint, body), 400)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"x"'])
@@ -401,6 +401,57 @@ def test_schema_that_cannot_be_met_is_refused(endpoint: serve.Endpoint, schema: 
     assert _refused(_post(endpoint, body), 400, "response_format.json_schema.schema")
 
 
+def _fanned_out(kind: str) -> Any:
+    """Return a small schema whose instances would be beyond all memory."""
+    if kind == "arrays":
+        schema: Any = {"type": "string"}
+        for _ in range(12):
+            schema = {"type": "array", "minItems": 10, "items": schema}
+        return schema
+    names = [f"d{i}" for i in range(31)]
+    refs = [{"$ref": f"#/$defs/{name}"} for name in names[1:]]
+    if kind == "allOf":
+        defs: Any = {name: {"allOf": [ref, ref]} for name, ref in zip(names, refs, strict=False)}
+    else:
+        defs = {
+            name: {"type": "object", "properties": {"a": ref, "b": ref}, "required": ["a", "b"]}
+            for name, ref in zip(names, refs, strict=False)
+        }
+    return {"$ref": "#/$defs/d0", "$defs": defs | {"d30": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"enum": []},
+        {"type": "string", "minLength": 10**9},
+        {"type": "string", "minLength": 2**70},
+        {"type": "array", "minItems": 10**8},
+        {"type": "object", "minProperties": 10**7},
+        {"minimum": 10**400},
+        {"minimum": 1e308, "multipleOf": 1e308},
+        {"type": "string", "pattern": "[^\\x00-\\x7f]{3}"},
+        {"type": "object", "properties": {f"a{i}": {"$ref": "#"} for i in range(20)}},
+        _fanned_out("objects"),
+        _fanned_out("allOf"),
+        _fanned_out("arrays"),
+    ],
+    ids=lambda schema: json.dumps(schema)[:40],
+)
+def test_schema_that_asks_for_too_much_is_refused_at_once(endpoint: serve.Endpoint, schema: Any) -> None:
+    """No 500, no hang, no memory gone: the endpoint stops counting at a bound."""
+    shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = {"model": OMNI, "messages": [{"role": "user", "content": "x"}], "response_format": shape}
+    assert "cannot make an instance" in _refused(_post(endpoint, body), 400, "response_format.json_schema.schema")
+
+
+@pytest.mark.parametrize("schema", [{"type": "string", "minLength": 3.0}, {"type": "array", "minItems": 2.0}])
+def test_whole_floats_are_whole_numbers(endpoint: serve.Endpoint, schema: Any) -> None:
+    """JSON Schema knows one kind of number: 3.0 is 3."""
+    shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    assert len(json.loads(_text(_ask(endpoint, "x", response_format=shape)))) >= 2
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -408,6 +459,8 @@ def test_schema_that_cannot_be_met_is_refused(endpoint: serve.Endpoint, schema: 
         ("http://169.254.169.254/latest", "never fetches a URL"),
         ("file:///etc/passwd", "never fetches a URL"),
         ("data:image/png;base64,@@@", "not valid base64"),
+        ("data:image/png;base64,é", "not valid base64"),
+        ("", "is not a base64 data URL of type"),
         ("data:image/tiff;base64,AAAA", "is not a base64 data URL of type"),
         ("data:image/png;base64,aGVsbG8=", "not a PNG, JPEG, WebP or GIF"),
         ("data:image/png;base64,", "not a PNG, JPEG, WebP or GIF"),

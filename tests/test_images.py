@@ -71,6 +71,8 @@ def test_demo_image_can_be_sent() -> None:
         (numpy.zeros((4, 4), dtype="float64"), r"shape \(4, 4\) and type float64; it must be uint8"),
         (numpy.zeros((4, 4, 2), dtype="uint8"), r"shape \(4, 4, 2\)"),
         (numpy.zeros((0, 4), dtype="uint8"), r"shape \(0, 4\)"),
+        ("x\0y", "cannot be read"),
+        (Image.new("RGB", (0, 0)), "has no pixels"),
         (42, "A int is no image; pass a path, URL, bytes, array or PIL image"),
     ],
 )

@@ -39,6 +39,7 @@ def test_schema_is_strict() -> None:
 @pytest.mark.parametrize(
     "raw",
     [
+        '```json\n{"name": "Ada", "born": 1815, "note": "x```y"}\n```',
         '```json\n{"name": "Ada", "born": 1815}\n```',
         'Here you are:\n```\n{"name": "Ada", "born": 1815,}\n```\nAnything else?',
         "{'name': 'Ada', 'born': 1815}",
@@ -54,7 +55,7 @@ def test_fenced_and_broken_json_is_mended_and_marked(raw: str) -> None:
     assert parsed.raw == raw
 
 
-@pytest.mark.parametrize("raw", ["", "I cannot do that.", "{}[", "```json\n```"])
+@pytest.mark.parametrize("raw", ["", "I cannot do that.", "{}[", "```json\n```", "{" * 3000, "[" * 100_000])
 def test_text_that_is_no_json_is_raised_with_the_text(raw: str) -> None:
     """There is nothing to mend, and the text is kept."""
     with pytest.raises(JsonReplyError) as caught:

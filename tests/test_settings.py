@@ -38,8 +38,18 @@ def test_base_is_normalised(given: str, used: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "allowed"),
     [
-        ("CHUTES_API_BASE", "llm.example.com", "an absolute URL like https://llm.chutes.ai/v1"),
-        ("CHUTES_API_BASE", "ftp://llm.example.com", "an absolute URL like https://llm.chutes.ai/v1"),
+        ("CHUTES_API_BASE", "llm.example.com", "an absolute URL like https://llm.chutes.ai/v1, without a key in it"),
+        (
+            "CHUTES_API_BASE",
+            "ftp://llm.example.com",
+            "an absolute URL like https://llm.chutes.ai/v1, without a key in it",
+        ),
+        (
+            "CHUTES_API_BASE",
+            "http://127.0.0.1:abc/v1",
+            "an absolute URL like https://llm.chutes.ai/v1, without a key in it",
+        ),
+        ("CHUTES_API_BASE", "http://h/v1?key=x", "an absolute URL like https://llm.chutes.ai/v1, without a key in it"),
         ("LITELLM_TIMEOUT", "soon", "a number of seconds above 0, up to 3600"),
         ("LITELLM_TIMEOUT", "0", "a number of seconds above 0, up to 3600"),
         ("LITELLM_TIMEOUT", "nan", "a number of seconds above 0, up to 3600"),
@@ -103,3 +113,26 @@ def test_scillm_backend_that_is_not_installed_is_refused() -> None:
     with pytest.raises(SettingsError, match="SCILLM_BACKEND is 'scillm', which is not installed"):
         Settings.from_env({"SCILLM_BACKEND": "scillm"}).library()
     assert Settings.from_env({}).library() == "litellm"
+
+
+@pytest.mark.parametrize("key", ["obviously\nfake", "obviously fake", "schlüssel"])
+def test_key_that_no_header_can_hold_is_refused_unseen(key: str) -> None:
+    """A key with a line end, a space or an umlaut in it is a slip of pasting; it is not repeated."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(LIVE | {"CHUTES_API_KEY": key})
+    assert str(caught.value).startswith("CHUTES_API_KEY is wrong; it must be one word of ASCII characters")
+    assert key not in str(caught.value)
+
+
+def test_base_with_a_password_is_refused_unseen() -> None:
+    """A password in the base would take the key's place in the header."""
+    with pytest.raises(SettingsError, match="CHUTES_API_BASE is wrong; it must be an absolute URL") as caught:
+        Settings.from_env(LIVE | {"CHUTES_API_BASE": "https://user:obviously-fake@llm.example.com/v1"})
+    assert "obviously-fake" not in str(caught.value)
+
+
+def test_env_file_of_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
+    """PowerShell writes UTF-16 unless told otherwise."""
+    (tmp_path / ".env").write_text("CHUTES_MODEL=m\n", encoding="utf-16")
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8 text; save it as UTF-8"):
+        Settings.from_env()

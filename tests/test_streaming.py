@@ -212,6 +212,18 @@ def test_chunks_of_every_shape(shape: str) -> None:
     assert source.closed > 0
 
 
+def test_plain_for_over_an_awaitable_says_what_to_write(llm: Client) -> None:
+    """A coroutine is no stream; the message has the right words to use."""
+    coroutine = llm.acompletion(messages=STORY, stream=True)
+    with pytest.raises(TypeError, match="use `async with` and `async for`"):
+        TextStream(coroutine).__enter__()
+    coroutine.close()
+    with pytest.raises(TypeError, match="stream=True"):
+        asyncio.run(_read(llm.acompletion(messages=STORY)))
+    with pytest.raises(ValueError, match="max_chunks is 0"):
+        TextStream(coroutine, max_chunks=0)
+
+
 def test_stream_without_text_has_no_times() -> None:
     """Nothing came, so nothing was measured; an empty reply with a reason is whole."""
     stream = loops.run(_read(_Stream(SHAPES[1], {"choices": [{"delta": {}, "finish_reason": "stop"}]})))

@@ -21,6 +21,7 @@ from .problems import Problem, bad_request
 from .requests import ChatRequest, parse
 
 MAX_BODY = 32 * 1024 * 1024  # bytes
+MAX_DEPTH = 100  # levels of nesting
 
 
 def create_app(api_key: str, log: RequestLog, chunk_seconds: float) -> Starlette:
@@ -61,8 +62,18 @@ def create_app(api_key: str, log: RequestLog, chunk_seconds: float) -> Starlette
             Route("/v1/chat/completions", chat, methods=["POST"]),
         ],
         middleware=[Middleware(RequestLogMiddleware, log=log)],
-        exception_handlers={Problem: _answer_problem, HTTPException: _answer_http_exception},
+        exception_handlers={
+            Problem: _answer_problem,
+            HTTPException: _answer_http_exception,
+            Exception: _answer_mistake,
+        },
     )
+
+
+async def _answer_mistake(request: Request, error: Exception) -> Response:
+    """Give a mistake of this endpoint OpenAI's shape too; Starlette raises it again, for the log."""
+    problem = Problem(500, "The embedded endpoint made a mistake.", type="server_error")
+    return _Json(problem.body, status_code=problem.status)
 
 
 class _Json(JSONResponse):
@@ -100,7 +111,14 @@ def _decode(data: bytes) -> Any:
         json.dumps(payload, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise bad_request(f"We could not parse the JSON body of your request: {error}", code="invalid_json") from error
+    if _deeper_than(payload, MAX_DEPTH):
+        raise bad_request(f"The JSON body is nested more than {MAX_DEPTH} levels deep.", code="invalid_json")
     return payload
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_deeper_than(part, levels - 1) for part in parts)
 
 
 def _refuse_constant(name: str) -> float:

@@ -1,7 +1,6 @@
 """Image data URLs -> what the endpoint sees in them."""
 
 import base64
-import binascii
 import colorsys
 import io
 import math
@@ -50,7 +49,7 @@ def look(url: str, param: str) -> Picture:
     Raises Problem (400) for anything that is not a PNG, JPEG, WebP or GIF that decodes.
     Only the first frame of an animation is looked at.
     """
-    if url[:5].lower() != "data:":
+    if re.match(r"https?:|file:|ftp:", url, re.IGNORECASE):
         raise bad_request(
             "The embedded endpoint never fetches a URL. Send the image as a data URL (data:image/png;base64,...).",
             param,
@@ -61,7 +60,7 @@ def look(url: str, param: str) -> Picture:
         raise _broken("is not a base64 data URL of type image/png, image/jpeg, image/webp or image/gif", param)
     try:
         data = base64.b64decode(match["data"], validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # not base64, or not even ASCII
         raise _broken("is not valid base64", param) from error
     return _describe(_decode(data, param))
 

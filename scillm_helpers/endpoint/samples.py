@@ -17,6 +17,9 @@ Schema = dict[str, Any]
 # Beyond this depth only what a schema requires is filled in, so that recursive schemas end.
 _DEEP = 4
 _BOTTOM = 40
+# What is made for one schema at most, in values; so many characters count as one.
+_MAX_VALUES = 5_000
+_CHARACTERS = 10
 _WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
 _FORMATS = {
     "date": "2025-01-01",
@@ -42,7 +45,8 @@ def sample(schema: Schema, prompt: str, rng: random.Random, param: str) -> Any:
     validator = check(schema, param)
     try:
         instance = _Sampler(schema, prompt, rng).value(schema)
-    except (_Unfillable, RecursionError, re.error) as error:
+    # Beside its own refusal: what numbers, patterns and lists raise that no value can have.
+    except (_Unfillable, RecursionError, re.error, OverflowError, IndexError, TypeError, ValueError) as error:
         raise _unfillable(param) from error
     if not validator.is_valid(instance):
         raise _unfillable(param)
@@ -75,10 +79,12 @@ class _Sampler:
         self.root = root
         self.prompt = prompt
         self.rng = rng
+        self.budget: float = _MAX_VALUES
         self.names = _proper_names(prompt)
-        self.numbers = [float(n) for n in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])", prompt)]
+        self.numbers = [float(n) for n in re.findall(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?!\w)", prompt)]
 
     def value(self, schema: Schema | bool, depth: int = 0) -> Any:
+        self._spend(1)
         if depth > _BOTTOM:
             raise _Unfillable("the schema has no finite instance")
         schema = self._flat(schema, depth)
@@ -97,8 +103,15 @@ class _Sampler:
         }
         return make[_type(schema, deep=depth > _DEEP)](schema, depth)
 
+    def _spend(self, values: float) -> None:
+        """Count what is made, or about to be: a small schema may ask for more than a machine holds."""
+        self.budget -= values
+        if self.budget < 0:
+            raise _Unfillable("the schema asks for too much")
+
     def _flat(self, schema: Schema | bool, depth: int) -> Schema:
         """Resolve `$ref`, and merge `allOf` and one branch of `anyOf` or `oneOf` into the schema."""
+        self._spend(1)
         if schema is True:
             return {}
         if schema is False:
@@ -133,13 +146,16 @@ class _Sampler:
         names = [name for name in properties if name in required or depth <= _DEEP]
         names += [name for name in required if name not in properties]
         made = {name: self.value(properties.get(name, {}), depth + 1) for name in names}
-        for i in range(schema.get("minProperties", 0) - len(made)):
+        missing = int(schema.get("minProperties", 0)) - len(made)
+        self._spend(max(0, missing))
+        for i in range(missing):
             made[f"key_{i + 1}"] = self.value(schema.get("additionalProperties", {}), depth + 1)
         return made
 
     def _array(self, schema: Schema, depth: int) -> list[Any]:
         prefix = schema.get("prefixItems", [])
-        least = schema.get("minItems", 1 if depth <= _DEEP else 0)
+        least = int(schema.get("minItems", 1 if depth <= _DEEP else 0))
+        self._spend(least)
         if schema.get("items") is False:
             least = min(least, len(prefix))
         size = min(max(least, len(prefix)), schema.get("maxItems", math.inf))
@@ -151,7 +167,9 @@ class _Sampler:
             return str(rstr.Rstr(self.rng).xeger(schema["pattern"]))
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
-        least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+        least = int(schema.get("minLength", 0))
+        most = int(schema.get("maxLength", _MAX_VALUES))
+        self._spend(least / _CHARACTERS)
         for i, name in enumerate(self.names):
             if least <= len(name) <= most:
                 return self.names.pop(i)

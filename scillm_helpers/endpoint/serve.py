@@ -1,5 +1,6 @@
 """Serve the embedded endpoint on 127.0.0.1, from a thread of this process."""
 
+import os
 import secrets
 import socket
 import threading
@@ -50,6 +51,7 @@ def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS) -> Endpoint:
     `port` 0 takes a free one; `chunk_seconds` lie between the chunks of a stream. Raises OSError
     where the port is taken.
     """
+    _bypass_proxies()
     log = RequestLog()
     api_key = f"embedded-{secrets.token_urlsafe(24)}"
     # The listening socket exists before the thread does: early requests wait in its backlog.
@@ -59,3 +61,11 @@ def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS) -> Endpoint:
     thread = threading.Thread(target=server.run, args=([listener],), name="embedded-endpoint", daemon=True)
     thread.start()
     return Endpoint(f"http://{HOST}:{listener.getsockname()[1]}/v1", api_key, log, server, thread)
+
+
+def _bypass_proxies() -> None:
+    """Have the HTTP clients of this process, and of those it starts, reach 127.0.0.1 without a proxy."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = os.environ.get(name, "").split(",")
+        if HOST not in hosts:
+            os.environ[name] = ",".join([*filter(None, hosts), HOST])

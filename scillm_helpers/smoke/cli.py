@@ -23,8 +23,9 @@ def main(argv: list[str] | None = None) -> int:
 
     0: all passed or skipped. 1: something did not. 2: usage or configuration. 130: interrupted.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     arguments = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return int(arguments.command(arguments))
     except (UsageError, SettingsError, EndpointError) as error:
@@ -111,15 +112,17 @@ def _execute(
         return Run(folder.name, started_at, seconds, results=tuple(suite.results.values()), **head)
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{len(cases)} notebooks, {arguments.jobs} at a time, on the {head['endpoint']} endpoint")
+    counted = "1 case" if len(cases) == 1 else f"{len(cases)} cases, {arguments.jobs} at a time,"
+    console.print(f"{counted} on the {head['endpoint']} endpoint")
+    progress = LiveProgress(console, lambda: report.write(so_far(), folder))
     try:
-        with LiveProgress(console, lambda: report.write(so_far(), folder)) as progress:
+        with progress:
             suite.run(arguments.jobs, progress)
         return 0 if so_far().good else 1
     finally:
         report.write(so_far(), folder)
         for result in so_far().results:
-            if result.status == "not_run":
+            if result.status == "not_run" and result.case.id not in progress.shown:
                 show(result, console)
         console.print(f"{totals(so_far())}; see {_shown(folder)}/results.json")
 
@@ -157,12 +160,14 @@ def _shown(folder: Path) -> Path:
 
 
 def _interrupt(*_: object) -> NoReturn:
-    """Treat SIGTERM like Ctrl-C."""
+    """Treat SIGTERM like Ctrl-C, and hear either once: what follows is the cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _jobs(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 64:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text} is not a number of notebooks at a time: 1 to 64")
     return int(text)
 
@@ -178,6 +183,6 @@ def _seconds(text: str) -> float:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65_535:
+    if not text.isdecimal() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
     return int(text)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -16,10 +17,11 @@ from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from ..kinds import Kind
 from ..records import MIME_TYPE
-from .plan import invalid_notebook
+from .plan import InvalidNotebook
 from .results import Case, CaseResult, Reason, Status
 
 _GRACE = 3.0  # seconds between asking a kernel to stop and killing it
@@ -27,7 +29,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _KERNEL_ARGUMENTS = [
     # The kernel tells the kind of its failures (records.load_ipython_extension).
     "--IPKernelApp.extra_extensions=scillm_helpers.records",
-    # ipykernel warns of its loopback TCP ports, and of interrupts, into the harness's own output.
+    # ipykernel would log its interrupts into the harness's own output.
     "--IPKernelApp.log_level=CRITICAL",
 ]
 
@@ -46,7 +48,7 @@ class Execution:
         self._ended = threading.Event()
 
     def run(self) -> CaseResult:
-        """Execute the case and return its result; whatever goes wrong is data, and raises nothing."""
+        """Execute the case and return its result; whatever a notebook does is data, and raises nothing."""
         copy = f"notebooks/{self.case.id.replace('/', '_')}.ipynb"
         started = time.perf_counter()
         timer = threading.Timer(self.deadline, self.stop, ["deadline"])
@@ -88,16 +90,18 @@ class Execution:
     def _execute(self, copy: Path) -> Exception | None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:
-            papermill.execute_notebook(
-                self.case.notebook,
-                copy,
-                self.case.parameters,
-                engine_name="scillm-smoke",
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
-                execution=self,
-            )
+            with tempfile.TemporaryDirectory(prefix="scillm-", ignore_cleanup_errors=True) as sockets:
+                papermill.execute_notebook(
+                    self.case.notebook,
+                    copy,
+                    self.case.parameters,
+                    engine_name="scillm-smoke",
+                    kernel_name="python3",
+                    language="python",
+                    progress_bar=False,
+                    execution=self,
+                    sockets=sockets,
+                )
         except Exception as error:  # noqa: BLE001 - whatever a notebook does is a result
             return error
         return None
@@ -142,7 +146,7 @@ class Execution:
         if isinstance(error, NoSuchKernel):
             return "failed", Reason("kernel", f"{message}; install ipykernel in this environment.")
         if self._client is None:
-            return "failed", Reason("notebook", invalid_notebook(self.case.notebook, error))
+            return "failed", Reason("notebook", str(InvalidNotebook(self.case.notebook, error)))
         return "failed", Reason("kernel", message, self.cell)
 
 
@@ -154,7 +158,9 @@ class _SmokeEngine(Engine):  # type: ignore[misc]
     """
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, execution: Execution, **_: Any) -> None:
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, *, execution: Execution, sockets: str, **_: Any
+    ) -> None:
         """Execute the notebook (papermill calls this)."""
         numbers = {id(cell): n for n, cell in enumerate((c for c in nb_man.nb.cells if c.cell_type == "code"), 1)}
 
@@ -163,8 +169,11 @@ class _SmokeEngine(Engine):  # type: ignore[misc]
             if execution.stopped is not None:  # stopped while the kernel was starting
                 execution.kill(execution.stopped)
 
+        # Unix sockets in a folder of the kernel's own: a free TCP port may be taken before the kernel binds it.
+        manager = {"transport": "ipc", "connection_file": f"{sockets}/kernel.json"}
         client = PapermillNotebookClient(
             nb_man,
+            config=Config(KernelManager=manager),
             kernel_name=kernel_name,
             resources={"metadata": {"path": str(execution.case.notebook.parent)}},
             extra_arguments=list(_KERNEL_ARGUMENTS),
@@ -187,9 +196,23 @@ def _code_cells(copy: Path) -> list[Any]:
 
 
 def _records(cell: Any) -> Iterator[dict[str, Any]]:
+    """Yield the records that a cell has published; what is no record is one that is not ok."""
     for output in cell.outputs:
         if MIME_TYPE in output.get("data", {}):
-            yield output.data[MIME_TYPE]
+            published = output.data[MIME_TYPE]
+            yield published if _is_record(published) else {"check": "record", "ok": False}
+
+
+def _is_record(published: Any) -> bool:
+    if not isinstance(published, dict):
+        return False
+    counts = [published.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    texts = [published.get("check"), published.get("skipped") or "", published.get("kind") or "notebook"]
+    return (
+        all(count is None or isinstance(count, int) for count in counts)
+        and all(isinstance(text, str) for text in texts)
+        and published.get("ok") in (True, False, None)
+    )
 
 
 def _may_raise(cell: Any) -> bool:

@@ -1,8 +1,8 @@
 """Notebooks x parameters x models -> cases."""
 
 import ast
-import contextlib
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ def find_notebooks(names: list[str]) -> list[Path]:
 def check_parameters(notebooks: list[Path], parameters: dict[str, Any]) -> None:
     """Raise UsageError for a notebook that lacks one of the parameters, or lacks the cell for them."""
     for path in notebooks if parameters else ():
-        declared = _declared(path)
+        try:
+            declared = _declared(path)
+        except InvalidNotebook:
+            continue  # it fails as a case, and the others run
         if declared is None:
             raise UsageError(f"{path.name} has no cell tagged 'parameters'; add one, or run it without -p.")
         for name in parameters:
@@ -46,7 +49,7 @@ def make_cases(notebooks: list[Path], parameters: dict[str, Any], models: list[s
 
 
 def parse_parameters(texts: list[str]) -> dict[str, Any]:
-    """Read `NAME=VALUE`s. A value that is a Python literal is one; anything else is a string."""
+    """Read `NAME=VALUE`s. A value that is a Python literal, and JSON too, is one; anything else is a string."""
     return dict(_parse_parameter(text) for text in texts)
 
 
@@ -54,21 +57,24 @@ def _parse_parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise UsageError(f"-p {text} is not NAME=VALUE; write for example -p max_tokens=8.")
-    with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-        return name, ast.literal_eval(value)
-    return name, value
+    try:
+        parsed = ast.literal_eval(value)
+        json.dumps(parsed, allow_nan=False)  # results.json tells the parameters, so each must be JSON
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        parsed = value.encode(errors="replace").decode()
+    return name, parsed
 
 
 def _find(name: str) -> list[Path]:
     """Return the notebook of a path or a bare name (`02_streaming`), or all of a folder."""
-    for path in (Path(name), FOLDER / name, FOLDER / f"{name}.ipynb"):
+    for path in (Path(name), FOLDER / name, FOLDER / f"{name}.ipynb") if name else ():
         if path.is_dir():
             return _all_in(path)
-        if path.is_file():
+        if path.is_file() and path.suffix == ".ipynb":
             return [path.resolve()]
     near = nearest(Path(name).stem, [path.stem for path in FOLDER.glob("*.ipynb")])
     remedy = f"did you mean {' or '.join(near)}?" if near else f"see {FOLDER}/."
-    raise UsageError(f"{name} is not a notebook; {remedy}")
+    raise UsageError(f"{name!r} is not a notebook; {remedy}")
 
 
 def _all_in(folder: Path) -> list[Path]:
@@ -79,20 +85,23 @@ def _all_in(folder: Path) -> list[Path]:
 
 
 def _names(paths: list[Path]) -> dict[Path, str]:
-    """Name each notebook by its stem; one whose stem is taken already gets a number too."""
+    """Name each notebook by its stem; one whose name is taken already gets a number too."""
     names: dict[Path, str] = {}
     for path in paths:
-        taken = sum(other.stem == path.stem for other in names)
-        names[path] = f"{path.stem}-{taken + 1}" if taken else path.stem
+        candidates = itertools.chain([path.stem], (f"{path.stem}-{number}" for number in itertools.count(2)))
+        names[path] = next(name for name in candidates if name not in names.values())
     return names
 
 
 def _declared(path: Path) -> list[str] | None:
-    """Return the names that the notebook's parameters cell assigns, or None where there is none."""
+    """Return the names that the notebook's parameters cell assigns, or None where there is none.
+
+    Raises InvalidNotebook.
+    """
     try:
         cells = nbformat.read(path, as_version=4).cells
     except Exception as error:  # nbformat raises its own, jsonschema's and the json module's
-        raise UsageError(invalid_notebook(path, error)) from error
+        raise InvalidNotebook(path, error) from error
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if not tagged:
         return None
@@ -105,7 +114,9 @@ def _declared(path: Path) -> list[str] | None:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def invalid_notebook(path: Path, error: Exception) -> str:
-    """Return the line that says why a notebook cannot be read."""
-    why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-    return f"{path.name} is not a valid notebook ({why}); mend or restore it."
+class InvalidNotebook(UsageError):
+    """Say why a notebook cannot be read."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        super().__init__(f"{path.name} is not a valid notebook ({why}); mend or restore it.")

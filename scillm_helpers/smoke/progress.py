@@ -22,6 +22,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._console = console
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
+        self.shown: set[str] = set()  # the ids of the cases whose line has been printed
         self._after_each = after_each
 
     def __enter__(self) -> Self:
@@ -39,6 +40,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         """Replace a running case by the line of its result."""
         self._progress.remove_task(self._tasks.pop(result.case.id))
         show(result, self._console)
+        self.shown.add(result.case.id)
         self._after_each()
 
 

@@ -18,7 +18,7 @@ def write(run: Run, folder: Path) -> None:
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """Return the content of `results.json`; its schema is in the README."""
+    """Return the content of `results.json`."""
     head = {name: getattr(run, name) for name in ("id", "started_at", "seconds", "endpoint", "api_base", "backend")}
     return {
         "schema_version": SCHEMA_VERSION,

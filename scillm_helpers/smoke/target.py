@@ -1,5 +1,6 @@
 """The endpoint that a run is against: the live one, or one embedded in the run."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +37,10 @@ class Target:
         own = [settings.text_model, settings.vlm_model, settings.tools_model]
         for model in [*chosen, *(() if named else filter(None, own))]:
             if model not in self.listed:
-                raise UsageError(unknown_model(model or "no model", self.listed, self.api_base))
+                where = (
+                    "the embedded endpoint (CHUTES_API_BASE is not set)" if self.kind == "embedded" else self.api_base
+                )
+                raise UsageError(unknown_model(model or "''", self.listed, where))
         return list(dict.fromkeys(chosen))
 
     def environ(self, environ: dict[str, str], case: Case, forced: bool) -> dict[str, str]:
@@ -50,6 +54,8 @@ class Target:
             added |= {"CHUTES_MODEL": case.model} | dict.fromkeys(_PURPOSE_MODELS, "")
         if self.kind == "embedded":
             added |= {gate: environ.get(gate) or "1" for gate in _GATES}
+            # Starting the endpoint has added its address to these.
+            added |= {name: os.environ[name] for name in ("NO_PROXY", "no_proxy")}
         return environ | added
 
     def log_to(self, path: Path) -> None:
