@@ -254,6 +254,43 @@ def test_failure_has_its_kind(smoke: Smoke, source: str, kind: str, message: str
     assert "\n" not in smoke.case["reason"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("missing.png", "missing.png cannot be read (No such file or directory); check the path."),
+        ("empty.png", "empty.png is empty; send a picture."),
+        ("wrong.png", "wrong.png is no PNG, JPEG, WebP or GIF picture; convert it to one of them."),
+    ],
+)
+def test_image_that_cannot_be_sent(smoke: Smoke, image: str, message: str) -> None:
+    """The fourth tutorial, given a path that leads to no picture, says so in one line and fails."""
+    (smoke.folder / "empty.png").touch()
+    (smoke.folder / "wrong.png").write_text("hello")
+    done = smoke.run(ROOT / "notebooks" / "04_multimodal.ipynb", "-p", f"image={smoke.folder / image}")
+    assert done.returncode == 1
+    assert (smoke.case["status"], smoke.case["reason"]["kind"]) == ("failed", "notebook")
+    assert smoke.case["reason"]["message"].endswith(message)
+
+
+def test_failure_that_a_notebook_makes_up_is_its_own(smoke: Smoke) -> None:
+    """A forged report of a failure has no kind to believe."""
+    forged = "{'application/vnd.scillm.smoke+json': {'check': 'failure', 'ok': False, 'kind': 'weather'}}"
+    _write(smoke.folder / "a.ipynb", f"from IPython.display import display\ndisplay({forged}, raw=True)\nx = (y")
+    _write(smoke.folder / "b.ipynb", f"from IPython.display import display\ndisplay({forged}, raw=True)\n1 / 0")
+    assert smoke.run("a.ipynb", "b.ipynb").returncode == 1
+    assert [case["reason"]["kind"] for case in smoke.results["cases"]] == ["notebook", "notebook"]
+
+
+def test_skip_does_not_hide_a_failure(smoke: Smoke) -> None:
+    """A cell that says it is skipped, goes on and fails, has failed."""
+    _write(
+        smoke.folder / "a.ipynb",
+        "from scillm_helpers import ScillmError, skip\ntry:\n    skip('x', 'not today')\nexcept ScillmError:\n    pass\nassert 0",
+    )
+    assert smoke.run("a.ipynb").returncode == 1
+    assert smoke.case["reason"]["kind"] == "assertion"
+
+
 def test_expected_exception_is_no_failure(smoke: Smoke) -> None:
     """A cell tagged raises-exception may raise, as under nbclient."""
     path = _write(smoke.folder / "a.ipynb", "1 / 0", "print('after')")

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import nbformat
 import papermill
@@ -72,6 +72,8 @@ class Execution:
 
     def stop(self, why: str) -> None:
         """Interrupt the kernel, and kill it if that does not end the case soon."""
+        if self._ended.is_set():
+            return
         self.stopped = self.stopped or why
         self._signal(signal.SIGINT)
         if not self._ended.wait(_GRACE):
@@ -131,13 +133,15 @@ class Execution:
     def _raised(self, cell: Any, number: int) -> tuple[Status, Reason]:
         """Read why a cell raised: to skip the rest, or because something is wrong."""
         said = list(_records(cell))
-        if skips := [record["skipped"] for record in said if record.get("skipped")]:
+        told = [record.get("kind") for record in said if record.get("check") == "failure"]
+        # The kernel tells of every failure, and a skip is none: with both, the failure counts.
+        if not told and (skips := [record["skipped"] for record in said if record.get("skipped")]):
             return "skipped", Reason(None, skips[-1], number)
         error = _error(cell)
         message = _one_line(f"{error.ename}: {error.evalue}")
-        kinds: list[Kind] = [record["kind"] for record in said if record.get("check") == "failure"]
         # A cell that does not parse has run nothing: no hook of the kernel has seen it.
-        return "failed", Reason(kinds[-1] if kinds else "notebook", message, number)
+        kind: Kind = next((kind for kind in get_args(Kind) if kind in told), "notebook")
+        return "failed", Reason(kind, message, number)
 
     def _not_executed(self, error: Exception) -> tuple[Status, Reason]:
         message = _one_line(str(error) or type(error).__name__)
