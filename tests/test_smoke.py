@@ -230,28 +230,29 @@ CONNECT = "from scillm_helpers import *\nimport os\nllm = connect()\n"
 ASK = "llm.completion(messages=[{'role': 'user', 'content': 'Say OK'}]"
 
 
-@pytest.mark.parametrize(
-    ("source", "kind", "message"),
-    [
-        ("assert 1 == 2, 'not equal'", "assertion", "AssertionError: not equal"),
-        ("x = (", "notebook", "SyntaxError"),
-        (CONNECT + ASK + ", api_key='obviously-fake')", "auth", "refused the key (HTTP 401); check CHUTES_API_KEY."),
-        (CONNECT + ASK + ", model='embeded/omni')", "bad_request", "did you mean embedded/omni-1"),
-        (CONNECT + ASK + ", api_base='http://127.0.0.1:9/v1')", "connection", "cannot be reached"),
-        (CONNECT + "parse_json('no')", "bad_reply", "holds no JSON"),
-        (CONNECT + "image_part('missing.png')", "notebook", "missing.png cannot be read"),
-        ("raise TimeoutError('slow')", "timeout", "TimeoutError: slow"),
-        ("from scillm_helpers import *; record('chat', ok=False)", "assertion", "the check chat is not ok."),
-    ],
-)
-def test_failure_has_its_kind(smoke: Smoke, source: str, kind: str, message: str) -> None:
+FAILURES = [
+    ("assert 1 == 2, 'not equal'", "assertion", "AssertionError: not equal"),
+    ("x = (", "notebook", "SyntaxError"),
+    (CONNECT + ASK + ", api_key='obviously-fake')", "auth", "refused the key (HTTP 401); check CHUTES_API_KEY."),
+    (CONNECT + ASK + ", model='embeded/omni')", "bad_request", "did you mean embedded/omni-1"),
+    (CONNECT + ASK + ", api_base='http://127.0.0.1:9/v1')", "connection", "cannot be reached"),
+    (CONNECT + "parse_json('no')", "bad_reply", "holds no JSON"),
+    (CONNECT + "image_part('missing.png')", "notebook", "missing.png cannot be read"),
+    ("raise TimeoutError('slow')", "timeout", "TimeoutError: slow"),
+    ("from scillm_helpers import *; record('chat', ok=False)", "assertion", "the check chat is not ok."),
+]
+
+
+def test_failure_has_its_kind(smoke: Smoke) -> None:
     """The provider being down is never confused with the notebook being wrong."""
-    _write(smoke.folder / "a.ipynb", source)
-    done = smoke.run("a.ipynb", LITELLM_RETRY_AFTER="0.01")
-    assert done.returncode == 1
-    assert (smoke.case["status"], smoke.case["reason"]["kind"]) == ("failed", kind)
-    assert message in smoke.case["reason"]["message"]
-    assert "\n" not in smoke.case["reason"]["message"]
+    for number, (source, _, _) in enumerate(FAILURES, 1):
+        _write(smoke.folder / f"{number}.ipynb", source)
+    names = [f"{number}.ipynb" for number in range(1, len(FAILURES) + 1)]
+    assert smoke.run(*names, LITELLM_RETRY_AFTER="0.01").returncode == 1
+    for case, (source, kind, message) in zip(smoke.results["cases"], FAILURES, strict=True):
+        assert (case["status"], case["reason"]["kind"]) == ("failed", kind), source
+        assert message in case["reason"]["message"]
+        assert "\n" not in case["reason"]["message"]
 
 
 @pytest.mark.parametrize(
