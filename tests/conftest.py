@@ -8,6 +8,7 @@ import pytest
 from scillm_helpers.client import Client, connect
 from scillm_helpers.endpoint import serve
 from scillm_helpers.settings import Settings
+from tests.harness import Smoke
 from tests.scripted import ScriptedServer, serving
 
 ROOT = Path(__file__).parent.parent
@@ -42,3 +43,9 @@ def scripted() -> Iterator[ScriptedServer]:
     """Serve answers that a test scripts."""
     with serving() as server:
         yield server
+
+
+@pytest.fixture
+def smoke(tmp_path: Path) -> Smoke:
+    """Return a way to run `scillm-smoke` where nothing else is."""
+    return Smoke(tmp_path)

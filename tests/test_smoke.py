@@ -1,87 +1,13 @@
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import nbformat
-import psutil
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from scillm_helpers.endpoint import serve
 from tests.conftest import ROOT
-
-SMOKE = [sys.executable, "-m", "scillm_helpers.smoke"]
-
-
-def _write(path: Path, *sources: str, parameters: str | None = None) -> Path:
-    """Write a notebook of these code cells; `parameters` is the source of its parameters cell."""
-    cells = [new_markdown_cell("# A notebook")]
-    if parameters is not None:
-        cells.append(new_code_cell(parameters, metadata={"tags": ["parameters"]}))
-    cells += [new_code_cell(source) for source in sources]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(new_notebook(cells=cells), path)
-    return path
-
-
-class Smoke:
-    """Run `scillm-smoke` in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.out = folder / "out"
-        self.environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-
-    def __call__(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-        command = [*SMOKE, *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environ | environ, capture_output=True, text=True, check=False
-        )
-
-    def run(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run notebooks, with the run's folder in `out`."""
-        return self("run", "--out", self.out, *arguments, **environ)
-
-    @property
-    def results(self) -> dict[str, Any]:
-        return dict(json.loads((self.out / "results.json").read_text()))
-
-    @property
-    def case(self) -> dict[str, Any]:
-        (only,) = self.results["cases"]
-        return dict(only)
-
-    @property
-    def requests(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.out / "requests.jsonl").read_text().splitlines()]
-
-    def copy(self, name: str) -> list[Any]:
-        """Return the code cells of an executed copy."""
-        cells = nbformat.read(self.out / "notebooks" / f"{name}.ipynb", as_version=4).cells
-        return [cell for cell in cells if cell.cell_type == "code"]
-
-
-@pytest.fixture
-def smoke(tmp_path: Path) -> Smoke:
-    """Return a way to run `scillm-smoke` where nothing else is."""
-    return Smoke(tmp_path)
-
-
-def _refused(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
-    """Return the one line of a refusal."""
-    assert done.returncode == status, done
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("scillm-smoke: ")
-    return line.removeprefix("scillm-smoke: ")
-
+from tests.harness import Smoke, write
 
 # The contract
 
@@ -152,14 +78,14 @@ def test_same_notebooks_run_live(smoke: Smoke, endpoint: serve.Endpoint) -> None
 def test_env_file_makes_a_run_live(smoke: Smoke, endpoint: serve.Endpoint) -> None:
     """What `.env` says counts as if it were exported."""
     (smoke.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in endpoint.environ.items()))
-    _write(smoke.folder / "a.ipynb", "import os; assert os.environ['CHUTES_API_BASE']")
+    write(smoke.folder / "a.ipynb", "import os; assert os.environ['CHUTES_API_BASE']")
     assert smoke.run("a.ipynb").returncode == 0
     assert smoke.results["run"]["endpoint"] == "live"
 
 
 def test_parameters_are_injected(smoke: Smoke) -> None:
     """A literal is one, anything else is a string, and the results say what was given."""
-    _write(
+    write(
         smoke.folder / "a.ipynb",
         "assert (number, word, flag) == (3, 'Say OK', False), (number, word, flag)",
         parameters="number = 1  # a number\nword = ''\nflag = True",
@@ -175,7 +101,7 @@ def test_each_notebook_runs_in_its_own_folder_side_by_side(smoke: Smoke) -> None
         (smoke.folder / name).mkdir()
         (smoke.folder / name / "data.txt").write_text(name)
         check = f"import os; assert open('data.txt').read() == {name!r}, os.getcwd()"
-        _write(smoke.folder / name / "same.ipynb", check, "%pwd", check)
+        write(smoke.folder / name / "same.ipynb", check, "%pwd", check)
     done = smoke.run(*(f"{name}/same.ipynb" for name in "abcdef"), "--jobs", "3")
     assert done.returncode == 0, done
     assert len({case["id"] for case in smoke.results["cases"]}) == 6
@@ -183,7 +109,7 @@ def test_each_notebook_runs_in_its_own_folder_side_by_side(smoke: Smoke) -> None
 
 def test_models_multiply_the_cases(smoke: Smoke) -> None:
     """A case for each notebook and model; a model that is named is the one for every purpose."""
-    _write(
+    write(
         smoke.folder / "a.ipynb",
         "import os\nassert os.environ['CHUTES_MODEL'].startswith('embedded/')\nassert not os.environ['CHUTES_VLM_MODEL']",
     )
@@ -195,7 +121,7 @@ def test_models_multiply_the_cases(smoke: Smoke) -> None:
 
 def test_runs_folder_and_latest(smoke: Smoke) -> None:
     """Each run has its own folder, and `latest` points to the newest."""
-    _write(smoke.folder / "notebooks" / "a.ipynb", "1")
+    write(smoke.folder / "notebooks" / "a.ipynb", "1")
     for _ in range(2):
         assert smoke("run").returncode == 0
     runs = sorted(path.name for path in (smoke.folder / "runs").iterdir())
@@ -210,7 +136,7 @@ def test_runs_folder_and_latest(smoke: Smoke) -> None:
 
 def test_failing_cell_keeps_what_came_before(smoke: Smoke) -> None:
     """The third cell raises: the first two keep their outputs, the fourth has not run."""
-    _write(smoke.folder / "a.ipynb", "print('one')", "print('two')", "raise KeyError('three')", "print('four')")
+    write(smoke.folder / "a.ipynb", "print('one')", "print('two')", "raise KeyError('three')", "print('four')")
     done = smoke.run("a.ipynb")
     assert done.returncode == 1
     assert smoke.case["status"] == "failed"
@@ -246,7 +172,7 @@ FAILURES = [
 def test_failure_has_its_kind(smoke: Smoke) -> None:
     """The provider being down is never confused with the notebook being wrong."""
     for number, (source, _, _) in enumerate(FAILURES, 1):
-        _write(smoke.folder / f"{number}.ipynb", source)
+        write(smoke.folder / f"{number}.ipynb", source)
     names = [f"{number}.ipynb" for number in range(1, len(FAILURES) + 1)]
     assert smoke.run(*names, LITELLM_RETRY_AFTER="0.01").returncode == 1
     for case, (source, kind, message) in zip(smoke.results["cases"], FAILURES, strict=True):
@@ -276,15 +202,15 @@ def test_image_that_cannot_be_sent(smoke: Smoke, image: str, message: str) -> No
 def test_failure_that_a_notebook_makes_up_is_its_own(smoke: Smoke) -> None:
     """A forged report of a failure has no kind to believe."""
     forged = "{'application/vnd.scillm.smoke+json': {'check': 'failure', 'ok': False, 'kind': 'weather'}}"
-    _write(smoke.folder / "a.ipynb", f"from IPython.display import display\ndisplay({forged}, raw=True)\nx = (y")
-    _write(smoke.folder / "b.ipynb", f"from IPython.display import display\ndisplay({forged}, raw=True)\n1 / 0")
+    write(smoke.folder / "a.ipynb", f"from IPython.display import display\ndisplay({forged}, raw=True)\nx = (y")
+    write(smoke.folder / "b.ipynb", f"from IPython.display import display\ndisplay({forged}, raw=True)\n1 / 0")
     assert smoke.run("a.ipynb", "b.ipynb").returncode == 1
     assert [case["reason"]["kind"] for case in smoke.results["cases"]] == ["notebook", "notebook"]
 
 
 def test_skip_does_not_hide_a_failure(smoke: Smoke) -> None:
     """A cell that says it is skipped, goes on and fails, has failed."""
-    _write(
+    write(
         smoke.folder / "a.ipynb",
         "from scillm_helpers import ScillmError, skip\ntry:\n    skip('x', 'not today')\nexcept ScillmError:\n    pass\nassert 0",
     )
@@ -294,7 +220,7 @@ def test_skip_does_not_hide_a_failure(smoke: Smoke) -> None:
 
 def test_expected_exception_is_no_failure(smoke: Smoke) -> None:
     """A cell tagged raises-exception may raise, as under nbclient."""
-    path = _write(smoke.folder / "a.ipynb", "1 / 0", "print('after')")
+    path = write(smoke.folder / "a.ipynb", "1 / 0", "print('after')")
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[1].metadata["tags"] = ["raises-exception"]
     nbformat.write(notebook, path)
@@ -304,8 +230,8 @@ def test_expected_exception_is_no_failure(smoke: Smoke) -> None:
 
 def test_deadline_is_a_timeout_that_names_the_cell(smoke: Smoke) -> None:
     """Past the deadline the kernel is gone, what was printed is kept, and the others finish."""
-    _write(smoke.folder / "a.ipynb", "print('one')", "print('two', flush=True)\nimport time; time.sleep(60)", "3")
-    _write(smoke.folder / "b.ipynb", "1")
+    write(smoke.folder / "a.ipynb", "print('one')", "print('two', flush=True)\nimport time; time.sleep(60)", "3")
+    write(smoke.folder / "b.ipynb", "1")
     done = smoke.run("a.ipynb", "b.ipynb", "--deadline", "5")
     assert done.returncode == 1
     slow, quick = smoke.results["cases"]
@@ -317,7 +243,7 @@ def test_deadline_is_a_timeout_that_names_the_cell(smoke: Smoke) -> None:
 
 def test_dead_kernel_is_told(smoke: Smoke) -> None:
     """A kernel that kills itself is no timeout and no failure of an assertion."""
-    _write(smoke.folder / "a.ipynb", "print('one')", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    write(smoke.folder / "a.ipynb", "print('one')", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert smoke.run("a.ipynb").returncode == 1
     assert (smoke.case["status"], smoke.case["reason"]["kind"], smoke.case["reason"]["cell"]) == (
         "kernel_died",
@@ -329,7 +255,7 @@ def test_dead_kernel_is_told(smoke: Smoke) -> None:
 
 def test_broken_notebook_fails_and_the_others_run(smoke: Smoke) -> None:
     """Invalid JSON in one notebook loses nothing of the rest."""
-    _write(smoke.folder / "a.ipynb", "1")
+    write(smoke.folder / "a.ipynb", "1")
     (smoke.folder / "b.ipynb").write_text('{"cells": [')
     done = smoke.run("a.ipynb", "b.ipynb")
     assert done.returncode == 1
@@ -351,8 +277,8 @@ def test_record_that_is_none_fails_its_case_alone(smoke: Smoke, published: str) 
     publish = (
         f"from IPython.display import display\ndisplay({{'application/vnd.scillm.smoke+json': {published}}}, raw=True)"
     )
-    _write(smoke.folder / "a.ipynb", publish)
-    _write(smoke.folder / "b.ipynb", "1")
+    write(smoke.folder / "a.ipynb", publish)
+    write(smoke.folder / "b.ipynb", "1")
     assert smoke.run("a.ipynb", "b.ipynb").returncode == 1
     odd, good = smoke.results["cases"]
     assert (odd["status"], odd["reason"]["message"]) == ("failed", "the check record is not ok.")
@@ -362,7 +288,7 @@ def test_record_that_is_none_fails_its_case_alone(smoke: Smoke, published: str) 
 def test_every_case_has_its_own_id(smoke: Smoke) -> None:
     """Names that collide, also with the number that another one got, are told apart."""
     for name in ("x/a", "y/a", "z/a-2"):
-        _write(smoke.folder / f"{name}.ipynb", "1")
+        write(smoke.folder / f"{name}.ipynb", "1")
     assert smoke.run("x", "y", "z").returncode == 0
     assert [case["id"] for case in smoke.results["cases"]] == ["a", "a-2", "a-2-2"]
     assert len(list((smoke.out / "notebooks").iterdir())) == 3
@@ -371,14 +297,14 @@ def test_every_case_has_its_own_id(smoke: Smoke) -> None:
 @pytest.mark.parametrize("value", ["{1,2}", "b'x'", "{(1,2):3}", "1e999"])
 def test_parameter_that_is_no_json_is_text(smoke: Smoke, value: str) -> None:
     """results.json can tell every parameter."""
-    _write(smoke.folder / "a.ipynb", f"assert given == {value!r}, given", parameters="given = ''")
+    write(smoke.folder / "a.ipynb", f"assert given == {value!r}, given", parameters="given = ''")
     assert smoke.run("a.ipynb", "-p", f"given={value}").returncode == 0
     assert smoke.case["parameters"] == {"given": value}
 
 
 def test_proxy_does_not_stand_before_the_embedded_endpoint(smoke: Smoke) -> None:
     """Behind a company's proxy a keyless run works: neither harness nor kernel asks the proxy for 127.0.0.1."""
-    _write(smoke.folder / "a.ipynb", CONNECT + ASK + ")")
+    write(smoke.folder / "a.ipynb", CONNECT + ASK + ")")
     proxy = "http://127.0.0.1:9"
     done = smoke.run("a.ipynb", HTTP_PROXY=proxy, http_proxy=proxy, ALL_PROXY=proxy, LITELLM_MAX_RETRIES="0")
     assert done.returncode == 0, done
@@ -386,138 +312,6 @@ def test_proxy_does_not_stand_before_the_embedded_endpoint(smoke: Smoke) -> None
 
 def test_notebook_without_code_is_skipped(smoke: Smoke) -> None:
     """Nothing ran, so nothing passed."""
-    _write(smoke.folder / "a.ipynb")
+    write(smoke.folder / "a.ipynb")
     assert smoke.run("a.ipynb").returncode == 0
     assert (smoke.case["status"], smoke.case["reason"]["message"]) == ("skipped", "the notebook has no code cells.")
-
-
-# Bad input: one line, the documented status
-
-
-def test_missing_key(smoke: Smoke) -> None:
-    """A base without a key."""
-    line = _refused(smoke("run", CHUTES_API_BASE="http://127.0.0.1:9/v1"))
-    assert line == "CHUTES_API_KEY is not set; export it, or unset CHUTES_API_BASE to use the embedded endpoint."
-
-
-def test_wrong_key_unknown_model_and_unreachable_base(smoke: Smoke, endpoint: serve.Endpoint) -> None:
-    """Each is told before a kernel starts, and leaves no run behind."""
-    _write(smoke.folder / "notebooks" / "a.ipynb", "1")
-    live = endpoint.environ
-    line = _refused(smoke("run", **live | {"CHUTES_API_KEY": "obviously-fake"}))
-    assert line == f"{endpoint.api_base} refused the key (HTTP 401); check CHUTES_API_KEY."
-    line = _refused(smoke("run", **live | {"CHUTES_MODEL": "Embeded/Omni-1"}))
-    assert line.startswith(
-        f"Embeded/Omni-1 is not a model that {endpoint.api_base} serves; did you mean embedded/omni-1"
-    )
-    assert "did you mean embedded/" in _refused(smoke("run", "--model", "embedded/omni"))
-    line = _refused(smoke("run", **live | {"CHUTES_API_BASE": "http://127.0.0.1:9"}))
-    assert line.startswith("http://127.0.0.1:9/v1 cannot be reached (")
-    assert line.endswith("; check CHUTES_API_BASE and the network.")
-    assert not (smoke.folder / "runs").exists()
-
-
-def test_unknown_notebook(smoke: Smoke) -> None:
-    """A misspelt name is answered with the nearest."""
-    _write(smoke.folder / "notebooks" / "02_streaming.ipynb", "1")
-    assert _refused(smoke("run", "02_streeming")) == "'02_streeming' is not a notebook; did you mean 02_streaming?"
-    assert _refused(smoke("run", "zzz")) == "'zzz' is not a notebook; see notebooks/."
-    (smoke.folder / "notebooks" / "02_streaming.ipynb").unlink()
-    assert "notebooks/ holds no notebook" in _refused(smoke("run"))
-
-
-def test_unknown_parameter(smoke: Smoke) -> None:
-    """A notebook without the cell, and one without the name, are not run with a value that does nothing."""
-    _write(smoke.folder / "a.ipynb", "1")
-    _write(smoke.folder / "b.ipynb", "1", parameters="width: int = 3\nheight = 4")
-    assert _refused(smoke("run", "a.ipynb", "-p", "width=1")) == (
-        "a.ipynb has no cell tagged 'parameters'; add one, or run it without -p."
-    )
-    assert _refused(smoke("run", "b.ipynb", "-p", "depth=1")) == "b.ipynb has no parameter depth; it has height, width."
-    assert (
-        _refused(smoke("run", "b.ipynb", "-p", "width"))
-        == "-p width is not NAME=VALUE; write for example -p max_tokens=8."
-    )
-    (smoke.folder / "README.md").touch()
-    assert _refused(smoke("run", "README.md")) == "'README.md' is not a notebook; see notebooks/."
-
-
-@pytest.mark.parametrize("option", [["--jobs", "0"], ["--deadline", "soon"], ["--jobs", "many"], ["--nope"]])
-def test_wrong_option_is_usage(smoke: Smoke, option: list[str]) -> None:
-    """argparse's own refusals have the same status."""
-    assert smoke("run", *option).returncode == 2
-
-
-def test_wrong_variable_is_configuration(smoke: Smoke) -> None:
-    """A value that cannot be read stops the run before it starts."""
-    assert _refused(smoke("run", LITELLM_TIMEOUT="soon")) == (
-        "LITELLM_TIMEOUT is 'soon'; it must be a number of seconds above 0, up to 3600."
-    )
-
-
-def test_unwritable_out(smoke: Smoke) -> None:
-    """A file is in the way: said before any kernel starts."""
-    _write(smoke.folder / "a.ipynb", "1")
-    (smoke.folder / "taken").touch()
-    line = _refused(smoke("run", "a.ipynb", "--out", "taken"))
-    assert line.endswith("; choose another --out.")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupt_keeps_what_had_finished(smoke: Smoke, number: signal.Signals) -> None:
-    """130, no kernel left, what finished is passed, what did not is not_run."""
-    _write(smoke.folder / "a.ipynb", "1")
-    _write(
-        smoke.folder / "b.ipynb", "print('begun', flush=True); open('begun', 'w').close()\nimport time; time.sleep(60)"
-    )
-    _write(smoke.folder / "c.ipynb", "1")
-    command = [*SMOKE, "run", "--out", str(smoke.out), "--jobs", "1", "a.ipynb", "b.ipynb", "c.ipynb"]
-    process = subprocess.Popen(command, cwd=smoke.folder, env=smoke.environ, stdout=subprocess.PIPE, text=True)
-    _wait_until((smoke.folder / "begun").exists)
-    kernels = psutil.Process(process.pid).children(recursive=True)
-    assert kernels
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
-    assert process.returncode == 130, output
-    assert [case["status"] for case in smoke.results["cases"]] == ["passed", "not_run", "not_run"]
-    assert smoke.copy("b")[0].outputs[0].text == "begun\n"
-    assert output.count("the run was interrupted") == 2  # b and c, a line each
-    assert not [kernel for kernel in kernels if kernel.is_running() and kernel.status() != psutil.STATUS_ZOMBIE]
-
-
-def _wait_until(condition: Any) -> None:
-    """Poll another process's doings; there is no event to wait for."""
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise TimeoutError(condition)
-
-
-# Serve
-
-
-def test_serve_prints_what_points_a_shell_at_it(smoke: Smoke) -> None:
-    """Three export lines that a shell can evaluate, and a stop at SIGTERM."""
-    process = subprocess.Popen([*SMOKE, "serve"], env=smoke.environ, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(3)]
-    assert [line.split("=")[0] for line in lines] == [
-        "export CHUTES_API_BASE",
-        "export CHUTES_API_KEY",
-        "export CHUTES_MODEL",
-    ]
-    script = "".join(lines) + 'curl -sS -H "Authorization: Bearer $CHUTES_API_KEY" "$CHUTES_API_BASE/models"'
-    listed = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
-    assert len(json.loads(listed)["data"]) == 3
-    process.terminate()
-    assert process.wait(timeout=30) == 130
-    process.stdout.close()
-
-
-def test_serve_on_a_taken_port_is_refused(smoke: Smoke) -> None:
-    """One line, and the way out."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        line = _refused(smoke("serve", "--port", str(port)))
-    assert line == f"port {port} cannot be served (Address already in use); choose another --port."

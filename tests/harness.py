@@ -1,0 +1,70 @@
+"""Run `scillm-smoke` the way a user does: as a process, in a folder of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+SMOKE = [sys.executable, "-m", "scillm_helpers.smoke"]
+
+
+def write(path: Path, *sources: str, parameters: str | None = None) -> Path:
+    """Write a notebook of these code cells; `parameters` is the source of its parameters cell."""
+    cells = [new_markdown_cell("# A notebook")]
+    if parameters is not None:
+        cells.append(new_code_cell(parameters, metadata={"tags": ["parameters"]}))
+    cells += [new_code_cell(source) for source in sources]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+class Smoke:
+    """Run `scillm-smoke` in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.out = folder / "out"
+        self.environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+
+    def __call__(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+        command = [*SMOKE, *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environ | environ, capture_output=True, text=True, check=False
+        )
+
+    def run(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run notebooks, with the run's folder in `out`."""
+        return self("run", "--out", self.out, *arguments, **environ)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        return dict(json.loads((self.out / "results.json").read_text()))
+
+    @property
+    def case(self) -> dict[str, Any]:
+        (only,) = self.results["cases"]
+        return dict(only)
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.out / "requests.jsonl").read_text().splitlines()]
+
+    def copy(self, name: str) -> list[Any]:
+        """Return the code cells of an executed copy."""
+        cells = nbformat.read(self.out / "notebooks" / f"{name}.ipynb", as_version=4).cells
+        return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def refused(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
+    """Return the one line of a refusal."""
+    assert done.returncode == status, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("scillm-smoke: ")
+    return line.removeprefix("scillm-smoke: ")
