@@ -1,5 +1,6 @@
 """Stored outputs and fresh ones: when are they the same?"""
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -21,6 +22,7 @@ def sanitized(value: Any, patterns: dict[str, str] | None = None) -> Any:
     return value
 
 
+@functools.cache
 def patterns_of_file() -> dict[str, str]:
     """Return the replacements of `tests/nbval-sanitize.cfg`."""
     return dict(get_sanitize_patterns(SANITIZER.read_text()))
