@@ -1,0 +1,1 @@
+"""Warm kernels: ipykernels forked from a process that has everything imported, for any Jupyter tool."""

@@ -1,0 +1,117 @@
+"""A jupyter_client kernel provisioner that forks kernels from a zygote.
+
+Choose it for every kernelspec with `JUPYTER_DEFAULT_PROVISIONER_NAME=scillm-warm`, or for one:
+
+    "metadata": {"kernel_provisioner": {"provisioner_name": "scillm-warm", "config": {"preload": ["litellm"]}}}
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning import LocalProvisioner
+from traitlets import List, Unicode
+
+from . import zygotes
+
+NAME = "scillm-warm"
+VARIABLE = "SCILLM_WARM_PRELOAD"
+
+# What ipykernel imports as it starts, LiteLLM, and what LiteLLM imports at its first call.
+PRELOAD = [
+    "ipykernel.debugger",
+    "ipykernel.ipkernel",
+    "ipykernel.zmqshell",
+    "litellm",
+    "litellm._service_logger",
+    "litellm.litellm_core_utils.default_encoding",
+    "openai.resources",
+    "anyio._backends._asyncio",
+    "httpcore",
+    "tiktoken.load",
+]
+
+
+class WarmProvisioner(LocalProvisioner):
+    """Fork the kernels that `python -m ipykernel_launcher` would start, and leave the others to LocalProvisioner."""
+
+    preload = List(
+        Unicode(),
+        config=True,
+        help=f"Modules that the zygote imports, besides ipykernel. Default: ${VARIABLE} (separated by commas), or LiteLLM.",
+    )
+
+    def _preload_default(self) -> list[str]:
+        return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()] or PRELOAD
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Launch a kernel (jupyter_client calls this); cold where none can be forked."""
+        process = await asyncio.to_thread(self._fork, cmd, **self._scrub_kwargs(kwargs))
+        if process is None:
+            return await super().launch_kernel(cmd, **kwargs)
+        self.process = process
+        self.pid = self.pgid = process.pid
+        self.cwd = kwargs.get("cwd", Path.cwd())
+        return self.connection_info
+
+    def _fork(
+        self,
+        cmd: list[str],
+        stdin: Any = None,
+        stdout: Any = None,
+        stderr: Any = None,
+        env: dict[str, str] | None = None,
+        independent: bool = False,
+        cwd: str | os.PathLike[str] | None = None,
+        **popen: Any,
+    ) -> zygotes.KernelProcess | None:
+        """Return a forked kernel, or None for what only `subprocess.Popen` can do."""
+        split = _split(cmd)
+        folder = os.path.abspath(os.path.expanduser(cwd or os.getcwd()))
+        piped = subprocess.PIPE in (stdin, stdout, stderr)
+        if split is None or independent or piped or popen or not os.path.isdir(folder):
+            return None
+        interpreter, argv = split
+        environ = {**(os.environ if env is None else env), "JPY_PARENT_PID": str(os.getpid())}
+        recipe = recipe_for(interpreter, self.preload, environ, folder)
+        with ExitStack() as opened:
+            streams = [_descriptor(stream, number, opened) for number, stream in enumerate((stdin, stdout, stderr))]
+            return zygotes.shared().launch(recipe, argv, environ, folder, streams)
+
+
+def recipe_for(interpreter: list[str], preload: list[str], environ: dict[str, str], folder: str) -> zygotes.Recipe:
+    """Return what a zygote needs to serve for a kernel that is to be started in `folder`."""
+    paths = environ.get("PYTHONPATH", "").split(os.pathsep)
+    # Python makes the entries of PYTHONPATH absolute as it starts.
+    relative = "PYTHONPATH" in environ and not all(os.path.isabs(path) for path in paths)
+    return zygotes.Recipe(tuple(interpreter), tuple(preload), folder if relative else "/")
+
+
+def _split(cmd: list[str]) -> tuple[list[str], list[str]] | None:
+    """Split a command into the interpreter, with its options, and ipykernel's arguments; None if it is another."""
+    module = ["-m", "ipykernel_launcher"]
+    for place in range(1, len(cmd) - 1):
+        if cmd[place : place + 2] == module:
+            return [os.path.expanduser(word) for word in cmd[:place]], [os.path.expanduser(w) for w in cmd[place + 2 :]]
+    return None
+
+
+def _descriptor(stream: Any, number: int, opened: ExitStack) -> int:
+    """Return the descriptor that `subprocess.Popen` would give a process for this stream."""
+    if stream == subprocess.DEVNULL or (stream is None and number == 0):
+        return opened.enter_context(open(os.devnull, "r+b")).fileno()
+    if stream is None:
+        return number
+    if stream == subprocess.STDOUT:
+        return 1
+    return stream if isinstance(stream, int) else int(stream.fileno())
+
+
+def supported() -> bool:
+    """Tell whether kernels can be forked on this system."""
+    return sys.platform == "linux"
