@@ -8,7 +8,6 @@ Choose it for every kernelspec with `JUPYTER_DEFAULT_PROVISIONER_NAME=scillm-war
 import asyncio
 import os
 import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,34 +19,19 @@ from traitlets import List, Unicode
 from . import zygotes
 
 NAME = "scillm-warm"
-VARIABLE = "SCILLM_WARM_PRELOAD"
-
-# What ipykernel imports as it starts, LiteLLM, and what LiteLLM imports at its first call.
-PRELOAD = [
-    "ipykernel.debugger",
-    "ipykernel.ipkernel",
-    "ipykernel.zmqshell",
-    "litellm",
-    "litellm._service_logger",
-    "litellm.litellm_core_utils.default_encoding",
-    "openai.resources",
-    "anyio._backends._asyncio",
-    "httpcore",
-    "tiktoken.load",
-]
 
 
-class WarmProvisioner(LocalProvisioner):
+class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
     """Fork the kernels that `python -m ipykernel_launcher` would start, and leave the others to LocalProvisioner."""
 
     preload = List(
         Unicode(),
         config=True,
-        help=f"Modules that the zygote imports, besides ipykernel. Default: ${VARIABLE} (separated by commas), or LiteLLM.",
+        help=f"Modules that the zygote imports, besides ipykernel. Default: ${zygotes.VARIABLE} (separated by commas), or LiteLLM.",
     )
 
     def _preload_default(self) -> list[str]:
-        return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()] or PRELOAD
+        return zygotes.preload(os.environ)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Launch a kernel (jupyter_client calls this); cold where none can be forked."""
@@ -78,18 +62,10 @@ class WarmProvisioner(LocalProvisioner):
             return None
         interpreter, argv = split
         environ = {**(os.environ if env is None else env), "JPY_PARENT_PID": str(os.getpid())}
-        recipe = recipe_for(interpreter, self.preload, environ, folder)
+        recipe = zygotes.Recipe.of(interpreter, self.preload, environ, folder)
         with ExitStack() as opened:
             streams = [_descriptor(stream, number, opened) for number, stream in enumerate((stdin, stdout, stderr))]
             return zygotes.shared().launch(recipe, argv, environ, folder, streams)
-
-
-def recipe_for(interpreter: list[str], preload: list[str], environ: dict[str, str], folder: str) -> zygotes.Recipe:
-    """Return what a zygote needs to serve for a kernel that is to be started in `folder`."""
-    paths = environ.get("PYTHONPATH", "").split(os.pathsep)
-    # Python makes the entries of PYTHONPATH absolute as it starts.
-    relative = "PYTHONPATH" in environ and not all(os.path.isabs(path) for path in paths)
-    return zygotes.Recipe(tuple(interpreter), tuple(preload), folder if relative else "/")
 
 
 def _split(cmd: list[str]) -> tuple[list[str], list[str]] | None:
@@ -110,8 +86,3 @@ def _descriptor(stream: Any, number: int, opened: ExitStack) -> int:
     if stream == subprocess.STDOUT:
         return 1
     return stream if isinstance(stream, int) else int(stream.fileno())
-
-
-def supported() -> bool:
-    """Tell whether kernels can be forked on this system."""
-    return sys.platform == "linux"

@@ -12,9 +12,10 @@ channel a line of JSON: `argv`, `environ`, `cwd`. One of these is answered on it
 - `{"cold": why}`: no zygote is right for this kernel.
 - `{"broken": why}`: this zygote is right for none.
 
-A control socket that is closed means: no more kernels. An owner that is gone: none at all.
+It says on the control socket when it has imported everything. A control socket that is closed means: no more kernels. An owner that is gone: none at all.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -26,6 +27,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -64,6 +66,7 @@ class Zygote:
         self._poll = select.poll()
         self._poll.register(owner, select.POLLIN)
         self._poll.register(control, select.POLLIN)
+        control.send(b"ready")
 
     def serve(self) -> Launch | None:
         """Return, in each forked child, what it was launched with; None in the zygote, when it is done."""
@@ -211,7 +214,7 @@ def become_kernel(launch: Launch, preloaded: Preloaded, owner: int) -> None:
 
     sys.argv = [ipykernel_launcher.__file__, *launch.argv]
     sys.orig_argv = [sys.executable, "-m", "ipykernel_launcher", *launch.argv]
-    kernelapp.launch_new_instance()  # type: ignore[no-untyped-call]
+    kernelapp.launch_new_instance()
 
 
 def _die_with(owner: int) -> None:
@@ -237,4 +240,27 @@ def main() -> None:
     if launch is None:
         os._exit(0)  # nothing to finalize, and thousands of modules to do it for
     assert isinstance(preloaded, Preloaded)
-    become_kernel(launch, preloaded, owner)
+    os._exit(_finished(lambda: become_kernel(launch, preloaded, owner)))
+
+
+def _finished(run: Callable[[], None]) -> int:
+    """Run a kernel to its end, and return its exit status.
+
+    What an interpreter does at its end, but for taking thousands of modules apart, which would be
+    most of a short kernel's time (multiprocessing's children leave it out, too).
+    """
+    status: Any = 0
+    try:
+        run()
+    except SystemExit as error:
+        status = error.code
+    except BaseException:  # noqa: BLE001 - as an interpreter at its end
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if isinstance(status, str):
+        print(status, file=sys.stderr, flush=True)
+    return status if isinstance(status, int) else int(status is not None)

@@ -10,12 +10,46 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
+# What is imported unless this variable names something else, separated by commas.
+VARIABLE = "SCILLM_WARM_PRELOAD"
+# What ipykernel imports as it starts; LiteLLM, and what it imports at its first calls.
+PRELOAD = (
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "faulthandler",
+    "ipykernel.debugger",
+    "ipykernel.ipkernel",
+    "ipykernel.zmqshell",
+    "psutil",
+    "sqlite3",
+    "tornado.platform.asyncio",
+    "litellm",
+    "anyio._backends._asyncio",
+    "httpcore",
+    "litellm._service_logger",
+    "litellm.litellm_core_utils.default_encoding",
+    "litellm.llms.edenai.chat.transformation",
+    "litellm.llms.fal_ai.chat.transformation",
+    "litellm.llms.litellm_proxy.chat.transformation",
+    "litellm.llms.openai_like.dynamic_config",
+    "litellm.llms.vertex_ai.vertex_ai_partner_models.anthropic.transformation",
+    "litellm.proxy._types",
+    "litellm.proxy.guardrails.exception_utils",
+    "litellm.proxy.openai_files_endpoints.common_utils",
+    "litellm.types.litellm_core_utils.streaming_chunk_builder_utils",
+    "openai.resources",
+    "starlette.exceptions",
+    "tiktoken.load",
+)
 # The folder is on the path for this import only: a kernel may have a package named as ours.
 _PROGRAM = "import sys; sys.path.insert(0, {!r}); from kernels.zygote import main; sys.path.pop(0); main()"
 _READY_SECONDS = 120.0
@@ -89,11 +123,25 @@ def _readable(descriptor: int, seconds: float | None) -> bool:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Be what makes one zygote serve for a kernel: the interpreter with its options, what to import, where."""
+    """Be what a zygote and its kernels have in common: the interpreter with its options, and what it imports."""
 
     interpreter: tuple[str, ...]
     names: tuple[str, ...]
-    cwd: str = "/"
+    cwd: str
+
+    @classmethod
+    def of(cls, interpreter: list[str], names: Iterable[str], environ: Mapping[str, str], cwd: str) -> "Recipe":
+        """Return the recipe for a kernel in the folder `cwd`."""
+        paths = environ.get("PYTHONPATH", "").split(os.pathsep)
+        # Only there does the folder matter: Python makes the entries absolute as it starts.
+        relative = "PYTHONPATH" in environ and not all(os.path.isabs(path) for path in paths)
+        return cls(tuple(interpreter), tuple(names), cwd if relative else "/")
+
+
+def preload(environ: Mapping[str, str]) -> list[str]:
+    """Return what is to be imported besides ipykernel: what the variable names, or the default."""
+    named = [name.strip() for name in environ.get(VARIABLE, "").split(",")]
+    return [name for name in named if name] or list(PRELOAD)
 
 
 class Zygote:
@@ -117,6 +165,10 @@ class Zygote:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+
+    def wait(self) -> None:
+        """Return when it has imported everything, has died doing so, or has taken too long."""
+        _readable(self._control.fileno(), _READY_SECONDS)
 
     def launch(self, argv: list[str], environ: dict[str, str], cwd: str, streams: list[int]) -> KernelProcess:
         """Fork a kernel; this waits until the zygote has imported everything. Raises Refused."""
@@ -176,6 +228,11 @@ class Zygotes:
         with self._lock:
             self._start(recipe, environ)
 
+    def wait(self) -> None:
+        """Return when the zygotes that have been started are ready, or have failed."""
+        for zygote in list(self._zygotes.values()):
+            zygote.wait()
+
     def launch(
         self, recipe: Recipe, argv: list[str], environ: dict[str, str], cwd: str, streams: list[int]
     ) -> KernelProcess | None:
@@ -211,6 +268,8 @@ class Zygotes:
     def _start(self, recipe: Recipe, environ: dict[str, str]) -> Zygote | None:
         if self._closed:
             raise RuntimeError("the zygotes are closed")
+        if sys.platform != "linux":
+            self._give_up(recipe, "it needs Linux")
         if recipe not in self._zygotes and recipe not in self._broken:
             try:
                 self._zygotes[recipe] = Zygote(recipe, environ)

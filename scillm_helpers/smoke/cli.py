@@ -2,18 +2,13 @@
 
 import argparse
 import os
-import platform
-import shutil
 import signal
-import subprocess
 import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import EndpointError, SettingsError, UsageError
-from ..settings import Settings, environment
+from ..settings import environment
 
 INTERRUPTED = 130
 
@@ -47,12 +42,25 @@ def _parser() -> argparse.ArgumentParser:
         "--model", dest="models", action="append", default=[], metavar="M", help="use this model; may be repeated"
     )
     run.add_argument(
-        "--jobs", type=_jobs, default=os.cpu_count() or 1, metavar="N", help="notebooks at a time (default: the cores)"
+        "--jobs",
+        type=_jobs,
+        default=2 * (os.cpu_count() or 1),
+        metavar="N",
+        help="notebooks at a time (default: twice the cores; they wait for the endpoint most of the time)",
     )
     run.add_argument(
         "--deadline", type=_seconds, default=120.0, metavar="S", help="seconds for one notebook (default: 120)"
     )
+    run.add_argument("--cell-deadline", type=_seconds, metavar="S", help="seconds for one cell (default: no limit)")
+    run.add_argument(
+        "--retries",
+        type=_retries,
+        default=0,
+        metavar="N",
+        help="try what failed for rate_limit, capacity, timeout or connection again, N times (default: 0)",
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/<id>)")
+    run.add_argument("--resume", metavar="RUN", help="execute what has not passed in that run: its folder, or its id")
     run.set_defaults(command=_run)
 
     serve = commands.add_parser("serve", help="serve the embedded endpoint", description=_serve.__doc__)
@@ -63,68 +71,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Execute notebooks headlessly with papermill, and write the executed copies, results.json and junit.xml."""
-    from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
-    from .target import open_target
+    from . import warm
 
     environ = environment()
-    settings = Settings.from_env(environ)
-    settings.library()
-    parameters = parse_parameters(arguments.parameters)
-    notebooks = find_notebooks(arguments.notebooks)
-    check_parameters(notebooks, parameters)
-    with open_target(settings) as target:
-        models = target.models(settings, arguments.models)
-        cases = make_cases(notebooks, parameters, models)
-        environs = {case.id: target.environ(environ, case, forced=bool(arguments.models)) for case in cases}
-        head = {
-            "endpoint": target.kind,
-            "api_base": target.api_base,
-            "backend": settings.library(),
-            "python": platform.python_version(),
-            "git_commit": _git_commit(),
-        }
-        return _execute(cases, environs, target.log_to, head, arguments)
+    # First of all: its zygote has more to import than everything here.
+    warm.start(environ)
 
+    from . import run
 
-def _execute(
-    cases: list[Any],
-    environs: dict[str, dict[str, str]],
-    log_to: Any,
-    head: dict[str, Any],
-    arguments: argparse.Namespace,
-) -> int:
-    """Run the cases; whatever ends the run, what has finished is written and told."""
-    from rich.console import Console
-
-    from . import folder as run_folder
-    from . import report
-    from .progress import LiveProgress, show, totals
-    from .results import Run
-    from .suite import Suite
-
-    folder = run_folder.create(arguments.out)
-    log_to(folder / "requests.jsonl")
-    suite = Suite(cases, folder, environs, arguments.deadline)
-    started, started_at = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
-
-    def so_far() -> Run:
-        seconds = round(time.perf_counter() - started, 3)
-        return Run(folder.name, started_at, seconds, results=tuple(suite.results.values()), **head)
-
-    console = Console(highlight=False, soft_wrap=True)
-    counted = "1 case" if len(cases) == 1 else f"{len(cases)} cases, {arguments.jobs} at a time,"
-    console.print(f"{counted} on the {head['endpoint']} endpoint")
-    progress = LiveProgress(console, lambda: report.write(so_far(), folder))
-    try:
-        with progress:
-            suite.run(arguments.jobs, progress)
-        return 0 if so_far().good else 1
-    finally:
-        report.write(so_far(), folder)
-        for result in so_far().results:
-            if result.status == "not_run" and result.case.id not in progress.shown:
-                show(result, console)
-        console.print(f"{totals(so_far())}; see {_shown(folder)}/results.json")
+    return run.resume(arguments, environ) if arguments.resume is not None else run.start(arguments, environ)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -146,19 +101,6 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _git_commit() -> str | None:
-    git = shutil.which("git")
-    if git is None:
-        return None
-    done = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
-    return done.stdout.strip() or None
-
-
-def _shown(folder: Path) -> Path:
-    here = Path.cwd()
-    return folder.relative_to(here) if folder.is_relative_to(here) else folder
-
-
 def _interrupt(*_: object) -> NoReturn:
     """Treat SIGTERM like Ctrl-C, and hear either once: what follows is the cleaning up."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -169,6 +111,12 @@ def _interrupt(*_: object) -> NoReturn:
 def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text} is not a number of notebooks at a time: 1 to 64")
+    return int(text)
+
+
+def _retries(text: str) -> int:
+    if not text.isdecimal() or int(text) > 5:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of retries: 0 to 5")
     return int(text)
 
 

@@ -2,9 +2,13 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from ..errors import UsageError
 
@@ -25,6 +29,16 @@ def create(out: Path | None) -> Path:
             f"{error.filename or out or RUNS} cannot be written to ({error.strerror}); choose another --out."
         ) from error
     return folder.resolve()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a run's folder; the lock goes with the process. Raises UsageError where one is in it."""
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise UsageError(f"{folder} is in use by a run; wait for it, or choose another --out.") from error
 
 
 def _new() -> Path:

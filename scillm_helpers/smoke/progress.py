@@ -36,6 +36,12 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         """Show that a case runs now."""
         self._tasks[case.id] = self._progress.add_task(escape(case.id))
 
+    def failed_for_now(self, result: CaseResult) -> None:
+        """Replace a running case by the line of a failure that is not the last word."""
+        self._progress.remove_task(self._tasks.pop(result.case.id))
+        show(result, self._console, "; it is tried again")
+        self._after_each()
+
     def finished(self, result: CaseResult) -> None:
         """Replace a running case by the line of its result."""
         self._progress.remove_task(self._tasks.pop(result.case.id))
@@ -44,10 +50,12 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._after_each()
 
 
-def show(result: CaseResult, console: Console) -> None:
+def show(result: CaseResult, console: Console, more: str = "") -> None:
     """Print a result as a line."""
     style = _STYLES.get(result.status, "red")
-    reason = "" if result.reason is None else f"  {_why(result)}"
+    reason = "" if result.reason is None else f"  {_why(result)}{more}"
+    if result.attempt > 1:
+        reason += f"  {result.status} on attempt {result.attempt}"
     line = f"[{style}]{result.status:<11}[/] {escape(result.case.id):<20} {result.seconds:6.1f} s{escape(reason)}"
     console.print(line)
 

@@ -1,28 +1,53 @@
-"""Results -> JSON and JUnit files."""
+"""Results -> JSON and JUnit files, and back."""
 
 import json
 import os
-import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from .results import SCHEMA_VERSION, CaseResult, Run
+from ..errors import UsageError
+from . import files
+from .results import SCHEMA_VERSION, Case, CaseResult, Reason, Run
+
+_HEAD = ("id", "started_at", "seconds", "endpoint", "api_base", "backend", "python", "git_commit")
 
 
-def write(run: Run, folder: Path) -> None:
-    """Write `results.json` and `junit.xml` into the run's folder, each as a whole or not at all."""
-    _replace(folder / "results.json", json.dumps(as_json(run), indent=1, ensure_ascii=False).encode() + b"\n")
-    _replace(folder / "junit.xml", as_junit(run))
+def write_results(run: Run, folder: Path) -> None:
+    """Write `results.json` into the run's folder, as a whole or not at all."""
+    content = json.dumps(as_json(run), indent=1, ensure_ascii=False)
+    files.replace(folder / "results.json", content.encode() + b"\n")
+
+
+def write_junit(run: Run, folder: Path) -> None:
+    """Write `junit.xml` into the run's folder, as a whole or not at all."""
+    files.replace(folder / "junit.xml", as_junit(run))
+
+
+def read_results(folder: Path) -> Run:
+    """Return the run of which `folder` holds the `results.json`. Raises UsageError where it holds none."""
+    path = folder / "results.json"
+    try:
+        content = json.loads(path.read_bytes())
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"schema_version {content['schema_version']}, not {SCHEMA_VERSION}")
+        head = {name: content["run"][name] for name in _HEAD}
+        results = tuple(_case_result(case) for case in content["cases"])
+        return Run(**head, models=tuple(content["run"]["models"]), results=results)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); name the folder of a run.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{path} holds no results of a run ({why}); start a new one.") from error
 
 
 def as_json(run: Run) -> dict[str, Any]:
     """Return the content of `results.json`."""
-    head = {name: getattr(run, name) for name in ("id", "started_at", "seconds", "endpoint", "api_base", "backend")}
     return {
         "schema_version": SCHEMA_VERSION,
-        "run": head | {"python": run.python, "git_commit": run.git_commit},
+        "run": {name: getattr(run, name) for name in _HEAD} | {"models": list(run.models)},
         "totals": run.totals,
         "cases": [_case_json(result) for result in run.results],
     }
@@ -41,35 +66,42 @@ def as_junit(run: Run) -> bytes:
 
 
 def _case_json(result: CaseResult) -> dict[str, Any]:
-    reason = result.reason
     return {
         "id": result.case.id,
-        "notebook": result.case.notebook.name,
+        "notebook": Path(os.path.relpath(result.case.notebook)).as_posix(),
         "parameters": result.case.parameters,
         "model": result.case.model,
         "status": result.status,
         "seconds": result.seconds,
+        "attempt": result.attempt,
+        "retried_for": [asdict(reason) for reason in result.retried_for],
         "executed": result.executed,
-        "reason": reason and {"kind": reason.kind, "message": reason.message, "cell": reason.cell},
+        "reason": result.reason and asdict(result.reason),
         "records": list(result.records),
         "tokens": {"prompt": result.prompt_tokens, "completion": result.completion_tokens},
     }
 
 
+def _case_result(case: dict[str, Any]) -> CaseResult:
+    return CaseResult(
+        Case(case["id"], Path(case["notebook"]).absolute(), case["parameters"], case["model"]),
+        case["status"],
+        case["seconds"],
+        case["executed"],
+        case["reason"] and Reason(**case["reason"]),
+        tuple(case["records"]),
+        tuple(Reason(**reason) for reason in case["retried_for"]),
+    )
+
+
 def _case_junit(result: CaseResult) -> TestCase:
     case = TestCase(result.case.id, classname="notebooks", time=result.seconds)
+    if result.attempt > 1:
+        reasons = [f"attempt {number}: {reason.message}" for number, reason in enumerate(result.retried_for, 1)]
+        case.system_out = "\n".join([f"{result.status} on attempt {result.attempt}", *reasons])
     if result.reason is None:
         return case
     entries = {"skipped": Skipped, "failed": Failure, "timeout": Failure}
     entry = entries.get(result.status, Error)
     case.result = [entry(result.reason.message, result.reason.kind or result.status)]
     return case
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that no reader, and no crash, ever finds half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)

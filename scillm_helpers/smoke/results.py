@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from ..kinds import Kind
 
@@ -39,7 +39,11 @@ class Reason:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """Be what came of a case. `executed` is the executed copy's path inside the run's folder."""
+    """Be what came of a case.
+
+    `executed` is the executed copy's path inside the run's folder. `retried_for` says why each
+    earlier attempt failed.
+    """
 
     case: Case
     status: Status
@@ -47,6 +51,17 @@ class CaseResult:
     executed: str | None = None
     reason: Reason | None = None
     records: tuple[dict[str, Any], ...] = ()
+    retried_for: tuple[Reason, ...] = ()
+
+    @classmethod
+    def planned(cls, case: Case) -> Self:
+        """Return what a case is until it has been executed, and stays if the run ends before."""
+        return cls(case, "not_run", reason=Reason(None, "the run was interrupted."))
+
+    @property
+    def attempt(self) -> int:
+        """Return which attempt this result is of: 1, unless it was tried again."""
+        return 1 + len(self.retried_for)
 
     @property
     def prompt_tokens(self) -> int:
@@ -69,6 +84,7 @@ class Run:
     backend: str
     python: str
     git_commit: str | None
+    models: tuple[str, ...] = ()  # that were named with --model
     results: tuple[CaseResult, ...] = field(default=())
 
     @property

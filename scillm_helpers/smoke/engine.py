@@ -1,0 +1,111 @@
+"""How a notebook is executed: papermill's own way, with a directory, an environment and bounds for each kernel."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, papermill_engines
+from traitlets.config import Config
+
+from . import warm
+from .outputs import Outputs
+
+NAME = "scillm-smoke"
+
+_KERNEL_ARGUMENTS = [
+    # The kernel tells the kind of its failures (records.load_ipython_extension).
+    "--IPKernelApp.extra_extensions=scillm_helpers.records",
+    # ipykernel would log its interrupts into the harness's own output.
+    "--IPKernelApp.log_level=CRITICAL",
+    # Kernels side by side would wait for one database's lock.
+    "--HistoryManager.enabled=False",
+]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Be what a kernel is given: where it works, where its sockets are, its environment."""
+
+    cwd: Path
+    sockets: Path
+    environ: dict[str, str]
+
+
+class Watcher(Protocol):
+    """Be told how an execution goes on, in its own thread."""
+
+    def begins(self, notebook: Any, client: PapermillNotebookClient) -> bool:
+        """Tell whether to start a kernel for the notebook, read and parameterized."""
+        ...
+
+    def cell_begins(self, cell: Any) -> None: ...
+    def cell_ended(self) -> None: ...
+
+
+class SmokeEngine(Engine):  # type: ignore[misc]
+    """Execute notebooks side by side.
+
+    papermill's `cwd` changes the directory of the whole process (papermill issue 473), so that
+    notebooks in other threads would start in the wrong one.
+    """
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, *, watcher: Watcher, surroundings: Surroundings, **_: Any
+    ) -> None:
+        """Execute the notebook (papermill calls this)."""
+        # Unix sockets in a folder of the kernel's own: a free TCP port may be taken before the kernel binds it.
+        manager = {"transport": "ipc", "connection_file": str(surroundings.sockets / "kernel.json")}
+        client = _Client(
+            nb_man,
+            watcher,
+            config=Config(KernelManager=manager, WarmProvisioner={"preload": warm.preload(surroundings.environ)}),
+            kernel_name=kernel_name,
+            resources={"metadata": {"path": str(surroundings.cwd)}},
+            extra_arguments=list(_KERNEL_ARGUMENTS),
+            startup_timeout=60,
+            shell_timeout_interval=1,  # seconds until a kernel that does not answer is found dead
+            iopub_timeout=30,  # a flood of outputs takes a while to read after the cell has ended
+        )
+        if watcher.begins(nb_man.nb, client):
+            client.execute(env=surroundings.environ)
+
+
+papermill_engines.register(NAME, SmokeEngine)
+
+
+class _Client(PapermillNotebookClient):  # type: ignore[misc]
+    """Bound what each cell outputs, and tell when cells begin and end."""
+
+    def __init__(self, nb_man: Any, watcher: Watcher, **settings: Any) -> None:
+        super().__init__(nb_man, on_cell_execute=lambda cell, cell_index: watcher.cell_begins(cell), **settings)
+        self._watcher = watcher
+        self._outputs = Outputs()
+
+    def execute_cell(self, cell: Any, cell_index: int) -> Any:
+        """Execute a cell (papermill calls this)."""
+        try:
+            return super().execute_cell(cell, cell_index)
+        finally:
+            if cell.cell_type == "code":
+                self._outputs.finish(cell.outputs)
+                self._watcher.cell_ended()
+
+    def output(self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int) -> Any:
+        """Add an output to `outs` (nbclient calls this)."""
+        if self.clear_before_next_output:
+            self._outputs.clear()
+        place = len(outs)
+        added = super().output(outs, msg, display_id, cell_index)
+        if added is not None:
+            self._outputs.take(outs)
+            if display_id and not any(out is added for out in outs[place:]):
+                self._display_id_map[display_id][cell_index].pop()  # it has no place yet that could be updated
+        return added
+
+    def clear_output(self, outs: list[Any], msg: dict[str, Any], cell_index: int) -> None:
+        """Clear `outs` (nbclient calls this)."""
+        super().clear_output(outs, msg, cell_index)
+        if not outs:
+            self._outputs.clear()

@@ -1,0 +1,128 @@
+"""What an execution has left -> a status and a reason."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self, get_args
+
+from jupyter_client.kernelspec import NoSuchKernel
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from ..kinds import Kind
+from ..records import MIME_TYPE
+from .plan import InvalidNotebook
+from .results import Case, Reason, Status
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Say why an execution was stopped from outside."""
+
+    status: Status
+    kind: Kind | None
+    message: str
+
+    @classmethod
+    def overdue(cls, option: str, seconds: float) -> Self:
+        """Return the stop of a notebook or a cell that was not done in time."""
+        what = "this cell was" if option == "--cell-deadline" else "the notebook was"
+        return cls("timeout", "timeout", f"{what} not done after {seconds:g} s; raise {option}, or look at this cell.")
+
+    @classmethod
+    def interrupted(cls) -> Self:
+        """Return the stop of a run that the user, or the system, has ended."""
+        return cls("not_run", None, "the run was interrupted.")
+
+
+def code_cells(notebook: Any) -> list[Any]:
+    """Return the code cells of a notebook; none where it could not even be read."""
+    return [] if notebook is None else [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def records(cells: list[Any]) -> tuple[dict[str, Any], ...]:
+    """Return what the cells have recorded, without the failures that the kernel has told of."""
+    return tuple(record for cell in cells for record in _published(cell) if record.get("check") != "failure")
+
+
+def outcome(
+    case: Case, cells: list[Any], error: Exception | None, stop: Stop | None, cell: int | None, begun: bool
+) -> tuple[Status, Reason | None]:
+    """Tell what came of a case from its executed cells, and not from papermill's metadata.
+
+    `error` ended the execution, or `stop` did; `cell` is the last that was begun. It has `begun`
+    if the notebook could be read.
+    """
+    if stop is not None:
+        return stop.status, Reason(stop.kind, stop.message, cell)
+    # papermill raises for a cell that may raise, too; nbclient, which has run on after it, knows better.
+    raised = [number for number, own in enumerate(cells, 1) if _error(own) is not None and not _may_raise(own)]
+    if raised:
+        return _raised(cells[raised[0] - 1], raised[0])
+    if error is not None and not isinstance(error, PapermillExecutionError):
+        return _not_executed(case, error, cell, begun)
+    if bad := [record for record in records(cells) if record.get("ok") is False]:
+        return "failed", Reason("assertion", f"the check {bad[0].get('check')} is not ok.")
+    if not cells:
+        return "skipped", Reason(None, "the notebook has no code cells.")
+    return "passed", None
+
+
+def _raised(cell: Any, number: int) -> tuple[Status, Reason]:
+    """Read why a cell raised: to skip the rest, or because something is wrong."""
+    said = list(_published(cell))
+    told = [record.get("kind") for record in said if record.get("check") == "failure"]
+    # The kernel tells of every failure, and a skip is none: with both, the failure counts.
+    if not told and (skips := [record["skipped"] for record in said if record.get("skipped")]):
+        return "skipped", Reason(None, skips[-1], number)
+    error = _error(cell)
+    message = _one_line(f"{error.ename}: {error.evalue}")
+    # A cell that does not parse has run nothing: no hook of the kernel has seen it.
+    kind: Kind = next((kind for kind in get_args(Kind) if kind in told), "notebook")
+    return "failed", Reason(kind, message, number)
+
+
+def _not_executed(case: Case, error: Exception, cell: int | None, begun: bool) -> tuple[Status, Reason]:
+    message = _one_line(str(error) or type(error).__name__)
+    if isinstance(error, DeadKernelError) or "Kernel died" in message:
+        return "kernel_died", Reason("kernel", "the kernel died; look at this cell, and at the memory.", cell)
+    if isinstance(error, NoSuchKernel):
+        return "failed", Reason("kernel", f"{message}; install ipykernel in this environment.")
+    if not begun:
+        return "failed", Reason("notebook", str(InvalidNotebook(case.notebook, error)))
+    return "failed", Reason("kernel", message, cell)
+
+
+def _published(cell: Any) -> Iterator[dict[str, Any]]:
+    """Yield the records that a cell has published; what is no record is one that is not ok."""
+    for output in cell.outputs:
+        if MIME_TYPE in output.get("data", {}):
+            published = output.data[MIME_TYPE]
+            yield published if _is_record(published) else {"check": "record", "ok": False}
+
+
+def _is_record(published: Any) -> bool:
+    if not isinstance(published, dict):
+        return False
+    counts = [published.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    texts = [published.get("check"), published.get("skipped") or "", published.get("kind") or "notebook"]
+    return (
+        all(count is None or isinstance(count, int) for count in counts)
+        and all(isinstance(text, str) for text in texts)
+        and published.get("ok") in (True, False, None)
+    )
+
+
+def _may_raise(cell: Any) -> bool:
+    return "raises-exception" in cell.metadata.get("tags", [])
+
+
+def _error(cell: Any) -> Any:
+    return next((output for output in cell.outputs if output.output_type == "error"), None)
+
+
+def _one_line(text: str) -> str:
+    lines = _ANSI.sub("", text).strip().splitlines()
+    return lines[0][:300] if lines else ""

@@ -1,0 +1,49 @@
+"""A run that has ended early -> what of it is still to be done."""
+
+from pathlib import Path
+
+from ..errors import UsageError
+from . import report
+from .folder import RUNS
+from .results import CaseResult, Run
+from .target import Target
+
+
+def find(name: str) -> tuple[Path, Run]:
+    """Return the folder of a run, by its path or its id, and what it holds. Raises UsageError."""
+    folder = next((path for path in (Path(name), RUNS / name) if path.is_dir()), None) if name else None
+    if folder is None:
+        raise UsageError(f"{name!r} is not the folder of a run, nor one in {RUNS}/; see {RUNS}/.")
+    folder = folder.resolve()
+    run = report.read_results(folder)
+    for result in run.results:
+        if not result.case.notebook.is_file():
+            raise UsageError(
+                f"{result.case.notebook.name} is not where {folder.name} had it; resume where that run was started."
+            )
+    return folder, run
+
+
+def check_target(run: Run, target: Target, backend: str, models: list[str]) -> None:
+    """Raise UsageError where the rest of the run would not be comparable to what it has."""
+    was = _described(run.endpoint, run.api_base, run.backend, [result.case.model for result in run.results])
+    now = _described(target.kind, target.api_base, backend, models)
+    if was != now:
+        raise UsageError(f"{run.id} was a run of {was}, and this would be one of {now}; start a new run.")
+
+
+def _described(kind: str, api_base: str, backend: str, models: list[str]) -> str:
+    where = "the embedded endpoint" if kind == "embedded" else api_base
+    return f"{', '.join(dict.fromkeys(models))} with {backend} on {where}"
+
+
+def remaining(run: Run, folder: Path) -> list[CaseResult]:
+    """Return the run's results, `not_run` for each that has not passed, or whose notebook has changed since."""
+    return [result if _stands(result, folder) else CaseResult.planned(result.case) for result in run.results]
+
+
+def _stands(result: CaseResult, folder: Path) -> bool:
+    copy = folder / (result.executed or "")
+    if result.status != "passed" or not copy.is_file():
+        return False
+    return copy.stat().st_mtime >= result.case.notebook.stat().st_mtime
