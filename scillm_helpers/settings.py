@@ -1,16 +1,15 @@
 """The environment -> Settings."""
 
-import os
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from dotenv import dotenv_values, find_dotenv
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from .environment import environment
 from .errors import SettingsError
 
 Purpose = Literal["text", "vlm", "tools"]
@@ -126,19 +125,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Leave reading the environment to `from_env`, which can be handed another one (pydantic calls this)."""
         return (init_settings,)
-
-
-def environment() -> dict[str, str]:
-    """Return the nearest `.env` file, upward from the working directory, overlaid with `os.environ`.
-
-    Raises SettingsError for a file that is not UTF-8.
-    """
-    path = find_dotenv(usecwd=True)
-    try:
-        values = dotenv_values(path)
-    except ValueError as error:
-        raise SettingsError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-    return {name: value for name, value in values.items() if value is not None} | dict(os.environ)
 
 
 class _MappingSource(EnvSettingsSource):

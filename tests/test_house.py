@@ -46,8 +46,13 @@ def test_imports_follow_the_rules(path: Path) -> None:
     allowed = {
         "": {"scillm_helpers.endpoint.serve"} if path.name == "client.py" else set(),
         "endpoint": {"scillm_helpers.errors"},
+        "kernels": {"scillm_helpers.errors"},
         "smoke": {
-            *(f"scillm_helpers.{name}" for name in ("settings", "errors", "records", "kinds", "listing")),
+            *(
+                f"scillm_helpers.{name}"
+                for name in ("settings", "environment", "errors", "records", "kinds", "listing")
+            ),
+            "scillm_helpers.kernels.zygotes",
             "scillm_helpers.endpoint.serve",
             "scillm_helpers.endpoint.log",
         },

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from ..environment import environment
 from ..errors import EndpointError, SettingsError, UsageError
-from ..settings import environment
 
 INTERRUPTED = 130
 

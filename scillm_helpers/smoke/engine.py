@@ -1,9 +1,13 @@
 """How a notebook is executed: papermill's own way, with a directory, an environment and bounds for each kernel."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import nbformat
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from nbformat.v4 import new_notebook
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
@@ -70,6 +74,13 @@ class SmokeEngine(Engine):  # type: ignore[misc]
         )
         if watcher.begins(nb_man.nb, client):
             client.execute(env=surroundings.environ)
+
+
+def prepare() -> None:
+    """Do what is done once for all executions, so that it is done while a zygote imports."""
+    with suppress(NoSuchKernel):  # a case says so
+        KernelSpecManager().get_kernel_spec("python3")  # imports IPython
+    nbformat.validate(new_notebook())  # compiles the schema
 
 
 papermill_engines.register(NAME, SmokeEngine)

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from ..errors import UsageError
 from ..settings import Settings
+from . import engine, report, warm
 from . import folder as run_folder
-from . import report, warm
 from . import resume as earlier
 from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
 from .progress import LiveProgress, show, totals
@@ -86,6 +86,7 @@ def _execute(run: Run, folder: Path, target: Target, environ: dict[str, str], ar
         progress = LiveProgress(console, lambda: report.write_results(so_far(), folder))
         try:
             with progress:
+                engine.prepare()
                 warm.wait()
                 suite.run(arguments.jobs, progress)
             return 0 if so_far().good else 1
