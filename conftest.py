@@ -1,10 +1,13 @@
-"""Let nbval compare what it leaves alone: JSON outputs, and displays that are updated in place."""
+"""Let nbval compare JSON outputs and displays that are updated in place, and notice a kernel that has died."""
 
+import time
 from collections.abc import Callable
+from queue import Empty
 from typing import Any
 
 import pytest
 from nbformat import from_dict
+from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from tools.stored import sanitized
@@ -14,6 +17,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Extend nbval for this session (pytest calls this)."""
     IPyNbCell.sanitize = lambda self, value: sanitized(value, self.parent.sanitize_patterns)
     IPyNbFile.get_kernel_message = _applying_updates(IPyNbFile.get_kernel_message)
+    RunningKernel.get_message = _noticing_death(RunningKernel.get_message)
+    IPyNbCell.runtest = _explaining_death(IPyNbCell.runtest)
 
 
 def _applying_updates(get_message: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -37,3 +42,35 @@ def _applying_updates(get_message: Callable[..., dict[str, Any]]) -> Callable[..
             shown[display_id].update(from_dict(content["data"]))
 
     return get_updated_message
+
+
+class _KernelDiedError(RuntimeError):
+    pass
+
+
+def _noticing_death(get_message: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Ask every second whether the kernel is alive; nbval 0.11 waits out the cell's timeout, 2000 s."""
+
+    def get_message_of_living(self: RunningKernel, stream: str, timeout: float | None = None) -> dict[str, Any]:
+        end = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while True:
+            left = end - time.monotonic()
+            try:
+                return get_message(self, stream, timeout=max(0.0, min(1.0, left)))
+            except Empty:
+                if not self.is_alive():
+                    raise _KernelDiedError from None
+                if left <= 0:
+                    raise
+
+    return get_message_of_living
+
+
+def _explaining_death(runtest: Callable[[IPyNbCell], None]) -> Callable[[IPyNbCell], None]:
+    def runtest_explained(self: IPyNbCell) -> None:
+        try:
+            runtest(self)
+        except _KernelDiedError:
+            self.raise_cell_error("The kernel died while it executed this cell.")
+
+    return runtest_explained

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,25 @@ class Smoke:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.out = folder / "out"
-        self.environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+        # Most notebooks here call no model: their kernels need not wait for LiteLLM's import.
+        self.environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "SCILLM_WARM_PRELOAD": "json"}
 
     def __call__(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
         command = [*SMOKE, *map(str, arguments)]
         return subprocess.run(
             command, cwd=self.folder, env=self.environ | environ, capture_output=True, text=True, check=False
+        )
+
+    def start(self, *arguments: str | Path, **environ: str) -> "subprocess.Popen[str]":
+        """Start to run notebooks, with the run's folder in `out`."""
+        command = [*SMOKE, "run", "--out", str(self.out), *map(str, arguments)]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environ | environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
     def run(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -68,3 +83,12 @@ def refused(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
     (line,) = done.stderr.splitlines()
     assert line.startswith("scillm-smoke: ")
     return line.removeprefix("scillm-smoke: ")
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Poll what another process does, for which there is no event to wait for."""
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise TimeoutError(condition)

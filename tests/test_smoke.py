@@ -20,7 +20,7 @@ def test_four_tutorials_pass(smoke: Smoke) -> None:
     results = smoke.results
     assert results["schema_version"] == 1
     assert set(results["run"]) == {
-        "id", "started_at", "seconds", "endpoint", "api_base", "backend", "python", "git_commit"
+        "id", "started_at", "seconds", "endpoint", "api_base", "backend", "python", "git_commit", "models"
     }  # fmt: skip
     assert (results["run"]["endpoint"], results["run"]["backend"]) == ("embedded", "litellm")
     assert results["totals"] == {"passed": 4, "skipped": 0, "failed": 0, "timeout": 0, "kernel_died": 0, "not_run": 0}
@@ -28,7 +28,8 @@ def test_four_tutorials_pass(smoke: Smoke) -> None:
     assert [case["id"] for case in results["cases"]] == ids
     for case in results["cases"]:
         assert set(case) == {
-            "id", "notebook", "parameters", "model", "status", "seconds", "executed", "reason", "records", "tokens"
+            "id", "notebook", "parameters", "model", "status", "seconds", "attempt", "retried_for", "executed",
+            "reason", "records", "tokens",
         }  # fmt: skip
         assert case["reason"] is None
         assert (smoke.out / case["executed"]).is_file()
@@ -236,7 +237,7 @@ def test_deadline_is_a_timeout_that_names_the_cell(smoke: Smoke) -> None:
     assert done.returncode == 1
     slow, quick = smoke.results["cases"]
     assert (slow["status"], slow["reason"]["kind"], slow["reason"]["cell"]) == ("timeout", "timeout", 2)
-    assert "deadline of 5 s" in slow["reason"]["message"]
+    assert "the notebook was not done after 5 s; raise --deadline, or look at this cell." in slow["reason"]["message"]
     assert quick["status"] == "passed"
     assert [cell.outputs[0].text for cell in smoke.copy("a")[:2]] == ["one\n", "two\n"]
 

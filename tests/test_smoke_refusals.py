@@ -2,14 +2,12 @@ import json
 import signal
 import socket
 import subprocess
-import time
-from typing import Any
 
 import psutil
 import pytest
 
 from scillm_helpers.endpoint import serve
-from tests.harness import SMOKE, Smoke, refused, write
+from tests.harness import SMOKE, Smoke, refused, wait_until, write
 
 # Bad input: one line, the documented status
 
@@ -62,7 +60,18 @@ def test_unknown_parameter(smoke: Smoke) -> None:
     assert refused(smoke("run", "README.md")) == "'README.md' is not a notebook; see notebooks/."
 
 
-@pytest.mark.parametrize("option", [["--jobs", "0"], ["--deadline", "soon"], ["--jobs", "many"], ["--nope"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--jobs", "0"],
+        ["--jobs", "65"],
+        ["--jobs", "many"],
+        ["--deadline", "soon"],
+        ["--cell-deadline", "0"],
+        ["--retries", "9"],
+        ["--nope"],
+    ],
+)
 def test_wrong_option_is_usage(smoke: Smoke, option: list[str]) -> None:
     """argparse's own refusals have the same status."""
     assert smoke("run", *option).returncode == 2
@@ -88,12 +97,12 @@ def test_interrupt_keeps_what_had_finished(smoke: Smoke, number: signal.Signals)
     """130, no kernel left, what finished is passed, what did not is not_run."""
     write(smoke.folder / "a.ipynb", "1")
     write(
-        smoke.folder / "b.ipynb", "print('begun', flush=True); open('begun', 'w').close()\nimport time; time.sleep(60)"
+        smoke.folder / "b.ipynb",
+        f"print('begun', flush=True); open({str(smoke.folder / 'begun')!r}, 'w').close()\nimport time; time.sleep(60)",
     )
     write(smoke.folder / "c.ipynb", "1")
-    command = [*SMOKE, "run", "--out", str(smoke.out), "--jobs", "1", "a.ipynb", "b.ipynb", "c.ipynb"]
-    process = subprocess.Popen(command, cwd=smoke.folder, env=smoke.environ, stdout=subprocess.PIPE, text=True)
-    _wait_until((smoke.folder / "begun").exists)
+    process = smoke.start("--jobs", "1", "a.ipynb", "b.ipynb", "c.ipynb")
+    wait_until((smoke.folder / "begun").exists)
     kernels = psutil.Process(process.pid).children(recursive=True)
     assert kernels
     process.send_signal(number)
@@ -103,15 +112,6 @@ def test_interrupt_keeps_what_had_finished(smoke: Smoke, number: signal.Signals)
     assert smoke.copy("b")[0].outputs[0].text == "begun\n"
     assert output.count("the run was interrupted") == 2  # b and c, a line each
     assert not [kernel for kernel in kernels if kernel.is_running() and kernel.status() != psutil.STATUS_ZOMBIE]
-
-
-def _wait_until(condition: Any) -> None:
-    """Poll another process's doings; there is no event to wait for."""
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise TimeoutError(condition)
 
 
 # Serve

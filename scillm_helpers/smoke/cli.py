@@ -74,8 +74,13 @@ def _run(arguments: argparse.Namespace) -> int:
     from . import warm
 
     environ = environment()
+    if "PYTHONPATH" in environ:  # what is relative in it is meant from here, and not from each kernel's directory
+        environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, environ["PYTHONPATH"].split(os.pathsep)))
     # First of all: its zygote has more to import than everything here.
     warm.start(environ)
+    # nbformat imports jsonschema, and that a grammar of URIs which takes seconds to compile, for a
+    # format that no notebook's schema has. Without it jsonschema does as where it is not installed.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
     from . import run
 

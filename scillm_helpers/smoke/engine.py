@@ -7,19 +7,20 @@ from typing import Any, Protocol
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_notebook
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
 
 from . import warm
-from .outputs import Outputs
 
 NAME = "scillm-smoke"
 
 _KERNEL_ARGUMENTS = [
-    # The kernel tells the kind of its failures (records.load_ipython_extension).
+    # The kernel tells the kind of its failures, and bounds its outputs.
     "--IPKernelApp.extra_extensions=scillm_helpers.records",
+    "--IPKernelApp.extra_extensions=scillm_helpers.smoke.outputs",
     # ipykernel would log its interrupts into the harness's own output.
     "--IPKernelApp.log_level=CRITICAL",
     # Kernels side by side would wait for one database's lock.
@@ -44,7 +45,7 @@ class Watcher(Protocol):
         ...
 
     def cell_begins(self, cell: Any) -> None: ...
-    def cell_ended(self) -> None: ...
+    def cell_ended(self, raised: bool) -> None: ...
 
 
 class SmokeEngine(Engine):  # type: ignore[misc]
@@ -70,7 +71,7 @@ class SmokeEngine(Engine):  # type: ignore[misc]
             extra_arguments=list(_KERNEL_ARGUMENTS),
             startup_timeout=60,
             shell_timeout_interval=1,  # seconds until a kernel that does not answer is found dead
-            iopub_timeout=30,  # a flood of outputs takes a while to read after the cell has ended
+            iopub_timeout=86_400,  # seconds to read what a cell has output; the deadline is shorter
         )
         if watcher.begins(nb_man.nb, client):
             client.execute(env=surroundings.environ)
@@ -87,36 +88,26 @@ papermill_engines.register(NAME, SmokeEngine)
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
-    """Bound what each cell outputs, and tell when cells begin and end."""
+    """Tell when cells begin and end."""
 
     def __init__(self, nb_man: Any, watcher: Watcher, **settings: Any) -> None:
         super().__init__(nb_man, on_cell_execute=lambda cell, cell_index: watcher.cell_begins(cell), **settings)
         self._watcher = watcher
-        self._outputs = Outputs()
+
+    def create_kernel_manager(self) -> Any:
+        """Return a manager whose clients lose no message, even a cell's end, to a flood (nbclient calls this)."""
+        manager = super().create_kernel_manager()
+        manager.context.rcvhwm = 0
+        return manager
 
     def execute_cell(self, cell: Any, cell_index: int) -> Any:
         """Execute a cell (papermill calls this)."""
+        raised = False
         try:
             return super().execute_cell(cell, cell_index)
+        except CellExecutionError:
+            raised = True
+            raise
         finally:
             if cell.cell_type == "code":
-                self._outputs.finish(cell.outputs)
-                self._watcher.cell_ended()
-
-    def output(self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int) -> Any:
-        """Add an output to `outs` (nbclient calls this)."""
-        if self.clear_before_next_output:
-            self._outputs.clear()
-        place = len(outs)
-        added = super().output(outs, msg, display_id, cell_index)
-        if added is not None:
-            self._outputs.take(outs)
-            if display_id and not any(out is added for out in outs[place:]):
-                self._display_id_map[display_id][cell_index].pop()  # it has no place yet that could be updated
-        return added
-
-    def clear_output(self, outs: list[Any], msg: dict[str, Any], cell_index: int) -> None:
-        """Clear `outs` (nbclient calls this)."""
-        super().clear_output(outs, msg, cell_index)
-        if not outs:
-            self._outputs.clear()
+                self._watcher.cell_ended(raised)

@@ -13,7 +13,8 @@ import papermill
 from papermill.clientwrap import PapermillNotebookClient
 
 from . import engine, files, places
-from .outcome import Stop, code_cells, outcome, records
+from .outcome import End, Stop, code_cells, outcome, records
+from .plan import InvalidNotebook
 from .results import Case, CaseResult
 
 _GRACE = 3.0  # seconds between asking a kernel to stop and killing it
@@ -45,6 +46,7 @@ class Execution:
         self._cell: int | None = None  # the code cell being executed, counted from 1
         self._cell_timer: threading.Timer | None = None
         self._stop: Stop | None = None
+        self._raised = False  # the last cell that ended did so with an exception
         self._ended = threading.Event()
         self._saved = 0.0
 
@@ -61,7 +63,8 @@ class Execution:
         if self._notebook is not None:
             self._save()
         cells = code_cells(self._notebook)
-        status, reason = outcome(self.case, cells, error, self._stop, self._cell, begun=self._client is not None)
+        end = End(error, self._stop, self._cell, self._raised)
+        status, reason = outcome(cells, end)
         return CaseResult(
             case=self.case,
             status=status,
@@ -111,7 +114,7 @@ class Execution:
                     surroundings=engine.Surroundings(cwd, sockets, self._environ),
                 )
         except Exception as error:  # noqa: BLE001 - whatever a notebook does is a result
-            return error
+            return error if self._notebook is not None else InvalidNotebook(self.case.notebook, error)
         return None
 
     def begins(self, notebook: Any, client: PapermillNotebookClient) -> bool:
@@ -130,8 +133,9 @@ class Execution:
             self._cell_timer = threading.Timer(self._cell_deadline, self.stop, [why])
             self._cell_timer.start()
 
-    def cell_ended(self) -> None:
+    def cell_ended(self, raised: bool) -> None:
         """Cancel the cell's deadline, and save what there is now and then (the engine calls this)."""
+        self._raised = raised
         if self._cell_timer is not None:
             self._cell_timer.cancel()
         if time.monotonic() - self._saved > _SAVE_EVERY:

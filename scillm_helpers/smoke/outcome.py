@@ -12,7 +12,7 @@ from papermill.exceptions import PapermillExecutionError
 from ..kinds import Kind
 from ..records import MIME_TYPE
 from .plan import InvalidNotebook
-from .results import Case, Reason, Status
+from .results import Reason, Status
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -37,6 +37,16 @@ class Stop:
         return cls("not_run", None, "the run was interrupted.")
 
 
+@dataclass(frozen=True)
+class End:
+    """Say how an execution ended: with an error of the harness's libraries, stopped, or with its last cell."""
+
+    error: Exception | None
+    stop: Stop | None
+    cell: int | None  # the last one that was begun
+    raised: bool  # by that cell
+
+
 def code_cells(notebook: Any) -> list[Any]:
     """Return the code cells of a notebook; none where it could not even be read."""
     return [] if notebook is None else [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -47,22 +57,18 @@ def records(cells: list[Any]) -> tuple[dict[str, Any], ...]:
     return tuple(record for cell in cells for record in _published(cell) if record.get("check") != "failure")
 
 
-def outcome(
-    case: Case, cells: list[Any], error: Exception | None, stop: Stop | None, cell: int | None, begun: bool
-) -> tuple[Status, Reason | None]:
-    """Tell what came of a case from its executed cells, and not from papermill's metadata.
-
-    `error` ended the execution, or `stop` did; `cell` is the last that was begun. It has `begun`
-    if the notebook could be read.
-    """
-    if stop is not None:
-        return stop.status, Reason(stop.kind, stop.message, cell)
+def outcome(cells: list[Any], end: End) -> tuple[Status, Reason | None]:
+    """Tell what came of a case from how it ended and from its executed cells, not from papermill's metadata."""
+    if end.stop is not None:
+        return end.stop.status, Reason(end.stop.kind, end.stop.message, end.cell)
     # papermill raises for a cell that may raise, too; nbclient, which has run on after it, knows better.
-    raised = [number for number, own in enumerate(cells, 1) if _error(own) is not None and not _may_raise(own)]
-    if raised:
-        return _raised(cells[raised[0] - 1], raised[0])
-    if error is not None and not isinstance(error, PapermillExecutionError):
-        return _not_executed(case, error, cell, begun)
+    for number, cell in enumerate(cells, 1):
+        if _error(cell) is not None and not _may_raise(cell):
+            return _raised(cell, number)
+    if end.raised:
+        return "failed", Reason("notebook", "the cell raised, and its traceback was lost in its outputs.", end.cell)
+    if end.error is not None and not isinstance(end.error, PapermillExecutionError):
+        return _not_executed(end.error, end.cell)
     if bad := [record for record in records(cells) if record.get("ok") is False]:
         return "failed", Reason("assertion", f"the check {bad[0].get('check')} is not ok.")
     if not cells:
@@ -84,15 +90,14 @@ def _raised(cell: Any, number: int) -> tuple[Status, Reason]:
     return "failed", Reason(kind, message, number)
 
 
-def _not_executed(case: Case, error: Exception, cell: int | None, begun: bool) -> tuple[Status, Reason]:
+def _not_executed(error: Exception, cell: int | None) -> tuple[Status, Reason]:
     message = _one_line(str(error) or type(error).__name__)
     if isinstance(error, DeadKernelError) or "Kernel died" in message:
         return "kernel_died", Reason("kernel", "the kernel died; look at this cell, and at the memory.", cell)
     if isinstance(error, NoSuchKernel):
         return "failed", Reason("kernel", f"{message}; install ipykernel in this environment.")
-    if not begun:
-        return "failed", Reason("notebook", str(InvalidNotebook(case.notebook, error)))
-    return "failed", Reason("kernel", message, cell)
+    kind: Kind = "notebook" if isinstance(error, InvalidNotebook) else "kernel"
+    return "failed", Reason(kind, message, cell)
 
 
 def _published(cell: Any) -> Iterator[dict[str, Any]]:

@@ -1,76 +1,147 @@
-"""What a cell outputs, bounded: the first and the last part are kept, and what was dropped is told."""
+"""What a cell outputs, bounded in the kernel: the first and the last part are kept, and what was dropped is told.
 
+An IPython extension, which the harness has each of its kernels load. Only in the kernel is there
+time for it: a flood is written faster than any client can read it.
+"""
+
+import sys
+import threading
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from nbformat.v4 import new_output
+import zmq
 
 from ..records import MIME_TYPE
 
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
 KEPT = 1_000_000  # characters printed, in the first part and in the last
 _DISPLAYED = 20  # and so many times as much for what is displayed: a few interactive plots are no flood
-_OVERHEAD = 100  # what an output takes besides: a million empty ones are one
+_OVERHEAD = 200  # what an output takes besides: a million empty ones are one
+
+Message = dict[str, Any]  # as Jupyter's messaging protocol has it
 
 
 class Outputs:
-    """Bound the outputs of one cell after the other."""
+    """Bound the outputs of one cell after the other; any thread may call."""
 
     def __init__(self, kept: int = KEPT) -> None:
         """Keep about `kept` characters printed, or 20 times as many displayed, at the beginning and at the end."""
         self._kept = kept
-        self.clear()
+        self._lock = threading.Lock()
+        self._restart()
 
-    def clear(self) -> None:
-        """Forget what the cell has output so far."""
+    def take(self, message: Message) -> Message | None:
+        """Return what of a message is to be sent now; None if it is kept back, all of it, for `finish`."""
+        if MIME_TYPE in message["content"].get("data", {}):
+            return message  # by its records a notebook is judged
+        with self._lock:
+            size = _size(message)
+            if not self._last and self._first_size + size <= self._kept:
+                self._first_size += size
+                return message
+            early = self._keep_back(message)
+            while self._last_size > self._kept + _OVERHEAD and len(self._last) > 1:
+                oldest = self._last.popleft()
+                self._last_size -= _size(oldest)
+                self._dropped += _length(oldest)
+            return early
+
+    def finish(self) -> list[Message]:
+        """Return what was kept back, and before it a message of how much was dropped (the cell has ended)."""
+        with self._lock:
+            last = list(self._last)
+            if self._dropped:
+                text = f"\n[scillm-smoke dropped {self._dropped:,} characters of output here]\n"
+                last.insert(0, last[0] | {"msg_type": "stream", "content": {"name": "stderr", "text": text}})
+            self._restart()
+            return last
+
+    def _restart(self) -> None:
         self._first_size = self._last_size = self._dropped = 0
-        self._last: deque[Any] = deque()
+        self._last: deque[Message] = deque()
 
-    def take(self, outs: list[Any]) -> None:
-        """Bound `outs`, whose last one has just been added: from some size on it is kept back for `finish`."""
-        size = _size(outs[-1])
-        if not self._last and self._first_size + size <= self._kept:
-            self._first_size += size
-            return
-        late = outs.pop()
-        if late.output_type == "stream":
+    def _keep_back(self, message: Message) -> Message | None:
+        """Keep a message back; return the beginning of a text that the first part has room for."""
+        early = None
+        if message["msg_type"] == "clear_output":
+            self._last.clear()
+            self._last_size = self._dropped = 0
+        elif message["msg_type"] == "stream":
             if not self._last:
-                early, late = _split(late, max(0, self._kept - self._first_size))
+                early, message = _split(message, max(0, self._kept - self._first_size))
                 self._first_size = self._kept
-                outs.append(early)
-            gone, late = _split(late, max(0, len(late.text) - self._kept))
-            self._dropped += len(gone.text)
-        self._last.append(late)
-        self._last_size += _size(late)
-        while self._last_size > self._kept + _OVERHEAD and len(self._last) > 1:
-            self._drop_oldest(outs)
-
-    def finish(self, outs: list[Any]) -> None:
-        """Add what was kept back to `outs`, and before it how much was dropped."""
-        if self._dropped:
-            text = f"\n[scillm-smoke dropped {self._dropped:,} characters of output here]\n"
-            outs.append(new_output("stream", name="stderr", text=text))
-        outs.extend(self._last)
-        self.clear()
-
-    def _drop_oldest(self, outs: list[Any]) -> None:
-        oldest = self._last.popleft()
-        self._last_size -= _size(oldest)
-        if oldest.output_type == "error" or MIME_TYPE in oldest.get("data", {}):
-            outs.append(oldest)  # by these a case is judged
-        else:
-            self._dropped += _length(oldest)
+            gone, message = _split(message, max(0, _length(message) - self._kept))
+            self._dropped += _length(gone)
+        self._last.append(message)
+        self._last_size += _size(message)
+        return early
 
 
-def _length(output: Any) -> int:
-    if output.output_type == "stream":
-        return len(output.text)
-    return sum(len(str(value)) for value in output.get("data", {}).values())
+def load_ipython_extension(shell: "InteractiveShell") -> None:
+    """Bound what each cell outputs from now on."""
+    kernel: Any = shell.kernel
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
+    outputs = Outputs()
+
+    def hook_streams() -> None:
+        """Hook the streams in the thread that sends, which hooks belong to; and let it lose no message."""
+        for stream in streams:
+            stream.register_hook(outputs.take)
+        kernel.iopub_thread.socket.setsockopt(zmq.SNDHWM, 0)
+
+    def send_last_part(_: object) -> None:
+        for stream in streams:
+            stream.flush()
+        for message in outputs.finish():
+            content, parent = message["content"], message["parent_header"]
+            kernel.session.send(kernel.iopub_socket, message["msg_type"], content, parent=parent)
+
+    for stream in streams:
+        stream.write = _throttled(stream)
+    shell.history_manager.outputs = _Forgetting()
+    kernel.iopub_thread.schedule(hook_streams)
+    shell.display_pub.register_hook(outputs.take)
+    shell.events.register("post_run_cell", send_last_part)
 
 
-def _size(output: Any) -> int:
-    return _OVERHEAD + _length(output) // (1 if output.output_type == "stream" else _DISPLAYED)
+class _Forgetting(dict[int, list[Any]]):
+    """Take the place of IPython's memory of all that is printed, which is for its magic `%notebook`."""
+
+    def __missing__(self, key: int) -> list[Any]:
+        return []
 
 
-def _split(output: Any, at: int) -> tuple[Any, Any]:
-    first, second = (new_output("stream", name=output.name, text=text) for text in (output.text[:at], output.text[at:]))
+def _throttled(stream: Any) -> Callable[[str], int | None]:
+    """Return a `write` that waits for the thread that sends; ipykernel's own buffers gigabytes in a moment."""
+    write, unsent = stream.write, 0
+
+    def write_throttled(text: str) -> int | None:
+        nonlocal unsent
+        written: int | None = write(text)
+        unsent += len(text)
+        if unsent > KEPT:
+            unsent = 0
+            stream.flush()
+        return written
+
+    return write_throttled
+
+
+def _length(message: Message) -> int:
+    content = message["content"]
+    if message["msg_type"] == "stream":
+        return len(content["text"])
+    return sum(len(str(value)) for value in content.get("data", {}).values())
+
+
+def _size(message: Message) -> int:
+    return _OVERHEAD + _length(message) // (1 if message["msg_type"] == "stream" else _DISPLAYED)
+
+
+def _split(message: Message, at: int) -> tuple[Message, Message]:
+    text = message["content"]["text"]
+    first, second = (message | {"content": message["content"] | {"text": part}} for part in (text[:at], text[at:]))
     return first, second

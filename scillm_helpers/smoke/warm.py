@@ -8,7 +8,7 @@ from ..kernels import zygotes
 
 _VARIABLE = "JUPYTER_DEFAULT_PROVISIONER_NAME"
 _NAME = "scillm-warm"
-_HELPERS = ("client", "gates", "images", "json_mode", "loops", "records", "streaming")
+_HELPERS = ("client", "gates", "images", "json_mode", "loops", "records", "smoke.outputs", "streaming")
 
 
 def start(environ: Mapping[str, str]) -> None:
