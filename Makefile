@@ -1,4 +1,4 @@
-# smoke · test · lab · tutorials · lint. Each sets up all it needs in .venv.
+# smoke · test · lab · tutorials · lint · bench. Each sets up all it needs in .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 # A second call installs nothing: each stamp is newer than what it was made from.
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
+BENCH := $(VENV)/.installed-bench
 
 # The stored outputs come from the embedded endpoint, whatever the shell or .env says.
 KEYLESS := env CHUTES_API_BASE= CHUTES_API_KEY= CHUTES_MODEL= CHUTES_TEXT_MODEL= CHUTES_VLM_MODEL= \
@@ -14,7 +15,7 @@ KEYLESS := env CHUTES_API_BASE= CHUTES_API_KEY= CHUTES_MODEL= CHUTES_TEXT_MODEL=
 	LITELLM_MAX_RETRIES=3 LITELLM_RETRY_AFTER=1 LITELLM_TIMEOUT=45 \
 	SCILLM_ALLOW_STREAM_SMOKE=1 SCILLM_ALLOW_TOOLS_SMOKE=1
 
-.PHONY: smoke test lab tutorials lint clean
+.PHONY: smoke test lab tutorials lint bench clean
 
 smoke: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke run
@@ -33,6 +34,9 @@ lint: $(DEV)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
+bench: $(BENCH)
+	$(BIN)/python -m benchmarks.bench
+
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than Python 3.11; run make PYTHON=python3.11"; exit 1; }
@@ -45,6 +49,10 @@ $(RUN): $(VENV)/.created requirements.txt pyproject.toml
 
 $(DEV): $(RUN) requirements-dev.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
+	@touch $@
+
+$(BENCH): $(DEV) requirements-bench.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-bench.txt
 	@touch $@
 
 clean:

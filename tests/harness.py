@@ -41,9 +41,9 @@ class Smoke:
             command, cwd=self.folder, env=self.environ | environ, capture_output=True, text=True, check=False
         )
 
-    def start(self, *arguments: str | Path, **environ: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str | Path, out: Path | None = None, **environ: str) -> "subprocess.Popen[str]":
         """Start to run notebooks, with the run's folder in `out`."""
-        command = [*SMOKE, "run", "--out", str(self.out), *map(str, arguments)]
+        command = [*SMOKE, "run", "--out", str(out or self.out), *map(str, arguments)]
         return subprocess.Popen(
             command,
             cwd=self.folder,

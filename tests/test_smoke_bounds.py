@@ -53,7 +53,8 @@ def test_what_a_notebook_reads_is_where_it_is_in_jupyter(smoke: Smoke) -> None:
 
 
 def test_relative_python_path_is_meant_from_where_the_run_was_started(smoke: Smoke) -> None:
-    """And all cases share one zygote all the same."""
+    """And all cases share one zygote, also where there is a .env file (which LiteLLM looks for from its kernel)."""
+    (smoke.folder / ".env").write_text("OBVIOUSLY=fake")
     (smoke.folder / "own_module.py").write_text("")
     source = "import os, own_module\nfrom pathlib import Path\nPath(mark, str(os.getppid())).touch()"
     for name in ("a", "b"):

@@ -5,6 +5,7 @@ Standard library only: it runs in the zygote, whose interpreter may be another e
 
 import builtins
 import importlib
+import importlib.machinery
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYDEVD_DISABLE_FILE_VALIDATION
 _READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "OMP_", "OPENBLAS_", "MKL_")
 # Read as ipykernel is imported, and given anew to each kernel.
 _PER_KERNEL = {"JPY_PARENT_PID", "JPY_INTERRUPT_EVENT"}
+_SUFFIXES = tuple(importlib.machinery.all_suffixes())
 
 Stamp = tuple[int, int] | None  # modification time in ns, and size in bytes
 
@@ -43,9 +45,13 @@ class Preloaded:
 
     def shadowed(self, folder: str) -> str | None:
         """Tell which file of a working directory would be imported in place of a preloaded module; None if no one."""
-        for name in os.listdir(folder):
-            ours = self.modules.get(name.removesuffix(".py"))
-            found = Path(folder, name) if name.endswith(".py") else Path(folder, name, "__init__.py")
+        try:
+            names = os.listdir(folder)
+        except OSError:  # nor can Python import from there
+            return None
+        for name in names:
+            ours = self.modules.get(name.partition(".")[0])
+            found = Path(folder, name) if name.endswith(_SUFFIXES) else Path(folder, name, "__init__.py")
             if ours is not None and found.is_file() and not found.samefile(ours):
                 return str(found)
         return None
@@ -97,10 +103,10 @@ def _recording(done: Preloaded) -> Iterator[None]:
         done.variables.add(os.fsdecode(key))
         return looked_up(self, key)
 
-    def noting_open(file: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(file, (str, Path)) and os.path.isfile(file):
+    def noting_open(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if isinstance(file, (str, Path)) and not set("wax+") & set(mode) and os.path.isfile(file):
             done.files.setdefault(os.path.abspath(file), _stamp(file))
-        return opened(file, *args, **kwargs)
+        return opened(file, mode, *args, **kwargs)
 
     environ.__getitem__, builtins.open = noting_getitem, noting_open  # type: ignore[method-assign]
     try:

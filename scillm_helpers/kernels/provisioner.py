@@ -6,6 +6,7 @@ Choose it for every kernelspec with `JUPYTER_DEFAULT_PROVISIONER_NAME=scillm-war
 """
 
 import asyncio
+import functools
 import os
 import subprocess
 from contextlib import ExitStack
@@ -35,7 +36,14 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Launch a kernel (jupyter_client calls this); cold where none can be forked."""
-        process = await asyncio.to_thread(self._fork, cmd, **self._scrub_kwargs(kwargs))
+        fork = functools.partial(self._fork, cmd, **self._scrub_kwargs(kwargs))
+        # In a thread: a zygote may have to import first.
+        forking = asyncio.get_running_loop().run_in_executor(None, fork)
+        try:
+            process = await asyncio.shield(forking)
+        except asyncio.CancelledError:
+            forking.add_done_callback(_abandon)
+            raise
         if process is None:
             return await super().launch_kernel(cmd, **kwargs)
         self.process = process
@@ -61,11 +69,21 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
         if split is None or independent or piped or popen or not os.path.isdir(folder):
             return None
         interpreter, argv = split
-        environ = {**(os.environ if env is None else env), "JPY_PARENT_PID": str(os.getpid())}
+        environ = {os.fsdecode(k): os.fsdecode(v) for k, v in (os.environ if env is None else env).items()}
+        environ["JPY_PARENT_PID"] = str(os.getpid())
         recipe = zygotes.Recipe.of(interpreter, self.preload, environ, folder)
         with ExitStack() as opened:
             streams = [_descriptor(stream, number, opened) for number, stream in enumerate((stdin, stdout, stderr))]
+            if stderr == subprocess.STDOUT:
+                streams[2] = streams[1]
             return zygotes.shared().launch(recipe, argv, environ, folder, streams)
+
+
+def _abandon(forking: "asyncio.Future[zygotes.KernelProcess | None]") -> None:
+    """End a kernel that nobody waits for any more."""
+    if not forking.cancelled() and forking.exception() is None and (process := forking.result()) is not None:
+        process.kill()
+        process.wait()
 
 
 def _split(cmd: list[str]) -> tuple[list[str], list[str]] | None:
@@ -81,8 +99,6 @@ def _descriptor(stream: Any, number: int, opened: ExitStack) -> int:
     """Return the descriptor that `subprocess.Popen` would give a process for this stream."""
     if stream == subprocess.DEVNULL or (stream is None and number == 0):
         return opened.enter_context(open(os.devnull, "r+b")).fileno()
-    if stream is None:
+    if stream is None or stream == subprocess.STDOUT:
         return number
-    if stream == subprocess.STDOUT:
-        return 1
     return stream if isinstance(stream, int) else int(stream.fileno())

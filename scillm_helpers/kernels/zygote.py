@@ -12,10 +12,12 @@ channel a line of JSON: `argv`, `environ`, `cwd`. One of these is answered on it
 - `{"cold": why}`: no zygote is right for this kernel.
 - `{"broken": why}`: this zygote is right for none.
 
-It says on the control socket when it has imported everything. A control socket that is closed means: no more kernels. An owner that is gone: none at all.
+It says on the control socket when it has imported everything. A control socket that is closed
+means: no more kernels. An owner that is gone: none at all.
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -57,12 +59,13 @@ class _Kernel:
 class Zygote:
     """Fork kernels until the control socket is closed, and keep their exit statuses for the owner."""
 
-    def __init__(self, control: socket.socket, owner: int, preloaded: Preloaded | Exception) -> None:
+    def __init__(self, control: socket.socket, owner: int, preloaded: Preloaded | BaseException) -> None:
         """Serve `control` for the process of the pidfd `owner`; an exception is why the preload failed."""
         self._control = control
         self._owner = owner
         self._preloaded = preloaded
         self._kernels: list[_Kernel] = []
+        self._open = True  # the owner may ask for more kernels
         self._poll = select.poll()
         self._poll.register(owner, select.POLLIN)
         self._poll.register(control, select.POLLIN)
@@ -70,8 +73,7 @@ class Zygote:
 
     def serve(self) -> Launch | None:
         """Return, in each forked child, what it was launched with; None in the zygote, when it is done."""
-        open_to_launches = True
-        while open_to_launches or self._kernels:
+        while self._open or self._kernels:
             ready = {fd for fd, _ in self._poll.poll()}
             if self._owner in ready:
                 self._kill_all()
@@ -80,25 +82,29 @@ class Zygote:
                 self._report(kernel)
             for kernel in [k for k in self._kernels if k.channel is not None and k.channel.fileno() in ready]:
                 self._release(kernel)
-            if self._control.fileno() in ready:
-                launch = self._receive()
-                if launch is None:
-                    self._poll.unregister(self._control)
-                    open_to_launches = False
-                elif self._fork(launch):
-                    return launch
+            if self._control.fileno() in ready and (launch := self._receive()) is not None and self._fork(launch):
+                return launch
         return None
 
     def _receive(self) -> Launch | None:
-        """Return what the owner asks for; None if it will ask no more."""
-        message, descriptors, _, _ = socket.recv_fds(self._control, 1, 4)
+        """Return what the owner asks for; None if it asks no more, or no longer."""
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._control, 1, 4)
+        except ConnectionResetError:  # closed, and the owner had not read that this zygote is ready
+            message = b""
         if not message:
+            self._poll.unregister(self._control)
+            self._open = False
             return None
         channel = socket.socket(fileno=descriptors[0])
         with channel.makefile("rb") as lines:
-            asked = json.loads(lines.readline() or b"null")
-        if asked is None:  # the owner died as it was asking
+            line = lines.readline()
+        if not line.endswith(b"\n"):  # the owner has dropped this kernel, or died as it was asking
+            for descriptor in descriptors[1:]:
+                os.close(descriptor)
+            channel.close()
             return None
+        asked = json.loads(line)
         return Launch(channel, descriptors[1:], asked["argv"], asked["environ"], asked["cwd"])
 
     def _fork(self, launch: Launch) -> bool:
@@ -115,13 +121,14 @@ class Zygote:
             self._kernels.append(kernel)
             self._poll.register(kernel.pidfd, select.POLLIN)
             self._poll.register(launch.channel, 0)  # POLLHUP comes unasked
-            _send(launch.channel, {"pid": pid}, kernel.pidfd)
+            if not _send(launch.channel, {"pid": pid}, kernel.pidfd):
+                _kill(pid)  # it would be nobody's, and may have a cold one in its place
         for stream in launch.streams:
             os.close(stream)
         return False
 
     def _refusal(self, launch: Launch) -> dict[str, str] | None:
-        if isinstance(self._preloaded, Exception):
+        if isinstance(self._preloaded, BaseException):
             return {"broken": f"{type(self._preloaded).__name__}: {self._preloaded}"}
         # A fork copies only the thread that calls it: a lock that another one holds would stay locked.
         if (threads := len(os.listdir("/proc/self/task"))) > 1:
@@ -172,11 +179,22 @@ class Zygote:
                 kernel.channel.close()
 
 
-def _send(channel: socket.socket, answer: dict[str, Any], *descriptors: int) -> None:
+def _send(channel: socket.socket, answer: dict[str, Any], *descriptors: int) -> bool:
+    """Answer the owner; tell whether it can hear, or has dropped this kernel, or is gone."""
     try:
         socket.send_fds(channel, [json.dumps(answer).encode() + b"\n"], descriptors)
-    except OSError:  # the owner has dropped this kernel, or is gone
-        return
+    except OSError:
+        return False
+    return True
+
+
+def _sockets() -> set[str]:
+    """Return the sockets that this process has open."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one of listdir itself
+            found.add(os.readlink(f"/proc/self/fd/{number}"))
+    return {name for name in found if name.startswith("socket:")}
 
 
 def _kill(pid: int) -> None:
@@ -205,7 +223,7 @@ def become_kernel(launch: Launch, preloaded: Preloaded, owner: int) -> None:
     if (random := sys.modules.get("numpy.random")) is not None:
         random.seed()  # the standard library's does so itself
     importlib.invalidate_caches()
-    sys.modules["__main__"] = ModuleType("__main__")
+    sys.modules["__main__"] = ModuleType("__main__")  # ipykernel makes its own of it
     gc.enable()
     threading.Thread(target=_die_with, args=(owner,), name="owner-watch", daemon=True).start()
 
@@ -213,7 +231,7 @@ def become_kernel(launch: Launch, preloaded: Preloaded, owner: int) -> None:
     from ipykernel import kernelapp
 
     sys.argv = [ipykernel_launcher.__file__, *launch.argv]
-    sys.orig_argv = [sys.executable, "-m", "ipykernel_launcher", *launch.argv]
+    sys.orig_argv[sys.orig_argv.index("-c") :] = ["-m", "ipykernel_launcher", *launch.argv]
     kernelapp.launch_new_instance()
 
 
@@ -230,10 +248,13 @@ def main() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "kernels"]:
         del sys.modules[name]  # a kernel may have a package of its own with this name
     gc.disable()  # nothing to find while importing, and no page of the forks' is touched later
-    preloaded: Preloaded | Exception
+    preloaded: Preloaded | BaseException
+    before = _sockets()
     try:
         preloaded = preload(names)
-    except Exception as error:  # noqa: BLE001 - it is told to the owner
+        if opened := len(_sockets() - before):
+            raise RuntimeError(f"what was imported has opened {opened} socket(s), which kernels would share")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is told to the owner
         preloaded = error
     gc.freeze()
     launch = Zygote(socket.socket(fileno=int(descriptor)), owner, preloaded).serve()

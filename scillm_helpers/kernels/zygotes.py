@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +50,17 @@ PRELOAD = (
     "starlette.exceptions",
     "tiktoken.load",
 )
-# The folder is on the path for this import only: a kernel may have a package named as ours.
-_PROGRAM = "import sys; sys.path.insert(0, {!r}); from kernels.zygote import main; sys.path.pop(0); main()"
+# The folder is on the path for this import only: a kernel may have a package named as ours. The working
+# directory is not on it at all: what it holds belongs to a kernel, and ipykernel adds it where it should be.
+_PROGRAM = """
+import sys
+sys.path[:] = [{!r}, *filter(None, sys.path)]
+from kernels.zygote import main
+sys.path.pop(0)
+main()
+"""
 _READY_SECONDS = 120.0
+_END_SECONDS = 0.5  # for a process without kernels, which needs some 0.02
 _UNKNOWN = 255  # the exit status of a process that nobody could wait for, as in asyncio
 
 
@@ -133,9 +141,15 @@ class Recipe:
     def of(cls, interpreter: list[str], names: Iterable[str], environ: Mapping[str, str], cwd: str) -> "Recipe":
         """Return the recipe for a kernel in the folder `cwd`."""
         paths = environ.get("PYTHONPATH", "").split(os.pathsep)
-        # Only there does the folder matter: Python makes the entries absolute as it starts.
+        # There the folder matters: Python makes the entries absolute as it starts.
         relative = "PYTHONPATH" in environ and not all(os.path.isabs(path) for path in paths)
-        return cls(tuple(interpreter), tuple(names), cwd if relative else "/")
+        return cls(tuple(interpreter), tuple(names), cwd if relative else _dotenv_folder(cwd))
+
+
+def _dotenv_folder(cwd: str) -> str:
+    """Return the folder of the `.env` file that LiteLLM reads as a kernel in `cwd` imports it, or `/`."""
+    files = (folder / ".env" for folder in (Path(cwd), *Path(cwd).parents))
+    return next((str(file.resolve().parent) for file in files if file.is_file()), "/")
 
 
 def preload(environ: Mapping[str, str]) -> list[str]:
@@ -172,6 +186,7 @@ class Zygote:
 
     def launch(self, argv: list[str], environ: dict[str, str], cwd: str, streams: list[int]) -> KernelProcess:
         """Fork a kernel; this waits until the zygote has imported everything. Raises Refused."""
+        asked = json.dumps({"argv": argv, "environ": environ, "cwd": cwd}).encode() + b"\n"
         channel, theirs = socket.socketpair()
         with ExitStack() as undo:
             undo.enter_context(channel)
@@ -179,15 +194,15 @@ class Zygote:
             try:
                 with theirs:
                     socket.send_fds(self._control, [b"+"], [theirs.fileno(), *streams])
-                channel.sendall(json.dumps({"argv": argv, "environ": environ, "cwd": cwd}).encode() + b"\n")
+                channel.sendall(asked)
                 # A descriptor ends what one call receives: the exit status, if it is there too, stays for later.
                 answer, descriptors, _, _ = socket.recv_fds(channel, 65536, 1)
             except TimeoutError as error:
                 raise Refused("broken", f"it was not ready after {_READY_SECONDS:g} s") from error
             except OSError as error:
-                raise Refused("died", "it has died") from error
+                raise Refused("died", self._death()) from error
             if not answer:
-                raise Refused("died", "it has died")
+                raise Refused("died", self._death())
             told = json.loads(answer)
             if not descriptors:
                 raise Refused(*told.popitem())
@@ -206,10 +221,17 @@ class Zygote:
         return self._process.poll() is not None
 
     def end(self) -> None:
-        """Retire, and end the process now; a kernel that it still has ends with the owner."""
+        """Retire, and end the process now, unless it has to see to it that kernels end with the owner."""
         self.retire()
-        self._process.kill()
-        self._process.wait()
+        if not self.launched:
+            self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
+
+    def _death(self) -> str:
+        with suppress(subprocess.TimeoutExpired):  # its sockets are closed a moment before
+            return f"it has died with status {self._process.wait(_END_SECONDS)}"
+        return "it answers no more"
 
 
 class Zygotes:
@@ -241,7 +263,7 @@ class Zygotes:
         That is told as a warning, once for all. Raises RuntimeError after `close`.
         """
         with self._lock:
-            for _ in range(2):  # one that is stale is followed by one that is not
+            for attempt in range(2):  # one that is stale is followed by one that is not
                 zygote = self._start(recipe, environ)
                 if zygote is None:
                     break
@@ -257,6 +279,8 @@ class Zygotes:
                     if refused.how == "died":
                         self._start(recipe, environ)
                         break
+                    if refused.how == "stale" and attempt:
+                        self._give_up(recipe, f"{refused} whenever it has been started")
         return None
 
     def close(self) -> None:

@@ -86,8 +86,9 @@ def _execute(run: Run, folder: Path, target: Target, environ: dict[str, str], ar
         progress = LiveProgress(console, lambda: report.write_results(so_far(), folder))
         try:
             with progress:
-                engine.prepare()
-                warm.wait()
+                if todo:
+                    engine.prepare()
+                    warm.wait()
                 suite.run(arguments.jobs, progress)
             return 0 if so_far().good else 1
         finally:

@@ -1,0 +1,126 @@
+"""Measure this project beside four other runners: `make bench`.
+
+All in one go on one endpoint, so that whatever the machine does meets everybody.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import endpoint, machine, notebooks, report
+from benchmarks.measure import CommandFailed, run
+from benchmarks.results import Plan, Results, Run
+from benchmarks.runners import BIN, OURS, RUNNERS, Runner, execute
+
+_HERE = Path(__file__).parent
+_QUICK = Plan(tutorials=1, some=2, many=4, kernels=3, rounds=1)
+
+
+class Bench:
+    """Measure, and keep every number as soon as it is there."""
+
+    def __init__(self, plan: Plan, environ: dict[str, str], folder: Path, console: Console) -> None:
+        """Prepare to measure with the endpoint of `environ`, and to write results.json into `folder`."""
+        self.results = Results(machine.describe(), plan)
+        self._environ = environ
+        self._path = folder / "results.json"
+        self._console = console
+
+    def measure(self) -> None:
+        """Measure everything. Raises CommandFailed where anything fails."""
+        for number in range(self.results.plan.rounds):
+            self._tutorials(number)
+            self._smoke()
+            self._kernels()
+        self._copies()
+
+    def _tutorials(self, number: int) -> None:
+        for runner in _rotated(RUNNERS, number):
+            self._execute(number, runner, notebooks.tutorials(self.results.plan.tutorials))
+
+    def _copies(self) -> None:
+        """Execute copies of one notebook: the others once, and this project again and again between them."""
+        plan = self.results.plan
+        others = iter([runner for runner in RUNNERS if runner.name != OURS])
+        for number in range(plan.rounds):
+            for count in (plan.some, plan.many):
+                self._execute(number, RUNNERS[0], notebooks.one_calls(count))
+            self._calls()
+            for runner in _share(others, plan.rounds - number):
+                self._execute(0, runner, notebooks.one_calls(plan.some))
+
+    def _execute(self, number: int, runner: Runner, texts: dict[str, str]) -> None:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            cost = execute(runner, texts, Path(folder), self._environ)
+        self.results.runs.append(Run(number, len(texts), runner.name, cost))
+        self._keep(f"{len(texts):3} x {runner.name}: {cost.wall_s:.1f} s wall, {cost.cpu_s:.1f} s CPU")
+
+    def _calls(self) -> None:
+        seconds = float(self._program("calls", str(self.results.plan.many)))
+        self.results.calls_s.append(round(seconds, 3))
+        self._keep(f"{self.results.plan.many} calls by themselves: {seconds:.1f} s")
+
+    def _smoke(self) -> None:
+        began = time.perf_counter()
+        run(["make", "smoke"], notebooks.ROOT, endpoint.keyless())
+        self.results.smoke_s.append(round(time.perf_counter() - began, 3))
+        self._keep(f"make smoke: {self.results.smoke_s[-1]:.1f} s")
+
+    def _kernels(self) -> None:
+        for name, kept in (("local-provisioner", self.results.cold_mb), ("scillm-warm", self.results.warm_mb)):
+            kept.append(json.loads(self._program("kernels", name, str(self.results.plan.kernels))))
+            self._keep(f"live kernels of {name}: {kept[-1]} MB")
+
+    def _program(self, name: str, *arguments: str) -> str:
+        """Run a module of this folder in a process of its own, and return the last line that it prints."""
+        command = [str(BIN / "python"), "-m", f"benchmarks.{name}", *arguments]
+        return run(command, notebooks.ROOT, self._environ).splitlines()[-1]
+
+    def _keep(self, line: str) -> None:
+        self.results.write(self._path)
+        self._console.print(line)
+
+
+def _rotated(runners: tuple[Runner, ...], number: int) -> tuple[Runner, ...]:
+    place = number % len(runners)
+    return runners[place:] + runners[:place]
+
+
+def _share(rest: Iterator[Runner], rounds_left: int) -> list[Runner]:
+    """Take from `rest` what one of the rounds that are left has to do."""
+    if rounds_left == 1:
+        return list(rest)
+    return [runner for runner, _ in zip(rest, range(1), strict=False)]
+
+
+def main() -> int:
+    """Measure, print, and write results.json, the table in README.md and the plot."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the endpoint ends with us
+    parser = argparse.ArgumentParser(prog="benchmarks.bench", description=main.__doc__)
+    parser.add_argument("--rounds", type=int, default=Plan.rounds, metavar="N", help="repetitions (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="try it out: a few cases, once, and nothing is kept")
+    arguments = parser.parse_args()
+    console = Console(highlight=False, width=110)  # also where there is no terminal: a table is not cut
+    with tempfile.TemporaryDirectory() as scratch, endpoint.served() as environ:
+        plan = _QUICK if arguments.quick else Plan(rounds=arguments.rounds)
+        bench = Bench(plan, environ, Path(scratch) if arguments.quick else _HERE, console)
+        try:
+            bench.measure()
+        except CommandFailed as error:
+            console.print(f"benchmark: {error}", markup=False)
+            return 1
+    report.show(bench.results, console)
+    if not arguments.quick:
+        report.write(bench.results, _HERE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

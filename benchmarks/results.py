@@ -1,0 +1,53 @@
+"""The raw numbers of a benchmark, as they are written to results.json."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from benchmarks.measure import Cost
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Be how much is measured: numbers of cases, of live kernels, and of rounds."""
+
+    tutorials: int = 4
+    some: int = 20  # by every runner
+    many: int = 100  # by this project; the others are scaled from `some`
+    kernels: int = 6
+    rounds: int = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """Be one execution of a folder by one runner."""
+
+    round: int
+    cases: int
+    runner: str
+    cost: Cost
+
+
+@dataclass
+class Results:
+    """Keep what has been measured; a list has an element for each round."""
+
+    machine: dict[str, str]
+    plan: Plan
+    runs: list[Run] = field(default_factory=list)
+    calls_s: list[float] = field(default_factory=list)  # that `many` calls take by themselves
+    smoke_s: list[float] = field(default_factory=list)  # that `make smoke` takes again
+    cold_mb: list[list[float]] = field(default_factory=list)  # PSS after the first kernel, the second, ...
+    warm_mb: list[list[float]] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Write the file whole."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def read(path: Path) -> Results:
+    """Read what `Results.write` has written."""
+    raw = json.loads(path.read_text())
+    raw["plan"] = Plan(**raw["plan"])
+    raw["runs"] = [Run(**run | {"cost": Cost(**run["cost"])}) for run in raw["runs"]]
+    return Results(**raw)
