@@ -34,6 +34,7 @@ class Preloaded:
     added: dict[str, str] = field(default_factory=dict)  # by what was imported
     files: dict[str, Stamp] = field(default_factory=dict)
     modules: dict[str, Path] = field(default_factory=dict)  # importable by name from a working directory
+    ipykernel: set[str] = field(default_factory=set)  # the modules that a cold kernel has as it starts
 
     def stale(self, environ: dict[str, str]) -> str | None:
         """Tell what would be otherwise if all this were imported now, with `environ`; None if nothing."""
@@ -71,7 +72,7 @@ def preload(names: list[str]) -> Preloaded:
     with _recording(done):
         import ipykernel.kernelapp  # noqa: F401 - before the rest: no file of a working directory can shadow it
 
-        first = set(sys.modules)
+        done.ipykernel = set(sys.modules)
         for name in names:
             _import(name)
     for name in quiet:
@@ -79,18 +80,25 @@ def preload(names: list[str]) -> Preloaded:
     done.added = {name: value for name, value in os.environ.items() if done.environ.get(name) != value}
     sources = {name: file for name, module in sys.modules.items() if (file := getattr(module, "__file__", None))}
     done.files |= {file: _stamp(file) for file in sources.values()}
-    done.modules = {name: Path(file) for name, file in sources.items() if "." not in name and name not in first}
+    done.modules = {
+        name: Path(file) for name, file in sources.items() if "." not in name and name not in done.ipykernel
+    }
     return done
 
 
 def _import(name: str) -> None:
+    """Import a module; of `module:Model` build the pydantic model, too, which would wait for its first use."""
+    name, _, model = name.partition(":")
     try:
-        importlib.import_module(name)
+        module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         package, dot, _ = name.rpartition(".")
         if not dot or error.name != name:
             raise
         _import(package)
+    else:
+        if model:
+            getattr(module, model).model_rebuild()
 
 
 @contextmanager

@@ -29,7 +29,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -232,7 +232,36 @@ def become_kernel(launch: Launch, preloaded: Preloaded, owner: int) -> None:
 
     sys.argv = [ipykernel_launcher.__file__, *launch.argv]
     sys.orig_argv[sys.orig_argv.index("-c") :] = ["-m", "ipykernel_launcher", *launch.argv]
-    kernelapp.launch_new_instance()
+    app = kernelapp.IPKernelApp.instance()
+    with _modules_of_ipykernel(preloaded.ipykernel):
+        app.initialize()
+    app.start()
+    # ipykernel 7.4 closes first what this thread may still flush to, and would wait for it for 10 s.
+    app.control_thread.stop()
+    app.control_thread.join()
+
+
+@contextlib.contextmanager
+def _modules_of_ipykernel(names: set[str]) -> Iterator[None]:
+    """Have ipykernel see the modules that it would see if it had just been imported.
+
+    It takes all that it finds for its own, which its debugger steps over; and to look at thousands
+    of them would copy as many shared pages.
+    """
+    from ipykernel import ipkernel
+
+    class Sys:
+        def __init__(self) -> None:
+            self.modules = {name: sys.modules[name] for name in names}
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(sys, name)
+
+    ipkernel.sys = Sys()
+    try:
+        yield
+    finally:
+        ipkernel.sys = sys
 
 
 def _die_with(owner: int) -> None:
