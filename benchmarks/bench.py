@@ -97,14 +97,14 @@ def _share(rest: Iterator[Runner], rounds_left: int) -> list[Runner]:
     """Take from `rest` what one of the rounds that are left has to do."""
     if rounds_left == 1:
         return list(rest)
-    return [runner for runner, _ in zip(rest, range(1), strict=False)]
+    return [next(rest)]
 
 
 def main() -> int:
     """Measure, print, and write results.json, the table in README.md and the plot."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the endpoint ends with us
     parser = argparse.ArgumentParser(prog="benchmarks.bench", description=main.__doc__)
-    parser.add_argument("--rounds", type=int, default=Plan.rounds, metavar="N", help="repetitions (default: 3)")
+    parser.add_argument("--rounds", type=int, default=Plan.rounds, metavar="N", help="repetitions (default: 2)")
     parser.add_argument("--quick", action="store_true", help="try it out: a few cases, once, and nothing is kept")
     arguments = parser.parse_args()
     console = Console(highlight=False, width=110)  # also where there is no terminal: a table is not cut

@@ -15,7 +15,7 @@ class Plan:
     some: int = 20  # by every runner
     many: int = 100  # by this project; the others are scaled from `some`
     kernels: int = 6
-    rounds: int = 3
+    rounds: int = 2
 
 
 @dataclass(frozen=True)

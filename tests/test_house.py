@@ -103,7 +103,7 @@ def test_env_example_is_what_happens_without_it() -> None:
 
 def test_direct_dependencies_are_pinned_exactly() -> None:
     """A name, `==`, a version."""
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-bench.txt"):
         for line in (ROOT / name).read_text().splitlines():
             assert line.startswith(("#", "-r ")) or line.count("==") == 1, line
 
