@@ -19,8 +19,6 @@ from traitlets import List, Unicode
 
 from . import zygotes
 
-NAME = "scillm-warm"
-
 
 class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
     """Fork the kernels that `python -m ipykernel_launcher` would start, and leave the others to LocalProvisioner."""

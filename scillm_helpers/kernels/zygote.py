@@ -31,7 +31,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from .preloading import Preloaded, preload
@@ -223,7 +222,6 @@ def become_kernel(launch: Launch, preloaded: Preloaded, owner: int) -> None:
     if (random := sys.modules.get("numpy.random")) is not None:
         random.seed()  # the standard library's does so itself
     importlib.invalidate_caches()
-    sys.modules["__main__"] = ModuleType("__main__")  # ipykernel makes its own of it
     gc.enable()
     threading.Thread(target=_die_with, args=(owner,), name="owner-watch", daemon=True).start()
 
