@@ -134,13 +134,18 @@ class Lab:
             "content": {"code": source, "silent": False},
             "channel": "shell",
         }
+
+        def of_cell(got: dict[str, Any]) -> bool:
+            return got["parent_header"].get("msg_id") == "1"
+
         outputs = []
         channel = websocket.create_connection(
             f"ws://{self.address}/api/kernels/{kernel}/channels?token=secret", timeout=60, http_no_proxy=["127.0.0.1"]
         )
         try:
             channel.send(json.dumps(message))
-            while (got := json.loads(channel.recv()))["msg_type"] != "execute_reply" or got["channel"] != "shell":
+            # The reply may overtake the outputs, which come on another channel: what ends them is the kernel's "idle".
+            while (got := json.loads(channel.recv()))["content"] != {"execution_state": "idle"} or not of_cell(got):
                 if got["msg_type"] in ("stream", "error"):
                     outputs.append(output_from_msg(got))
         finally:
