@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +81,3 @@ def refused(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
     (line,) = done.stderr.splitlines()
     assert line.startswith("scillm-smoke: ")
     return line.removeprefix("scillm-smoke: ")
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    """Poll what another process does, for which there is no event to wait for."""
-    for _ in range(1200):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise TimeoutError(condition)

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.harness import Smoke, wait_until, write
+from tests.harness import Smoke, write
+from tests.polling import until
 
 CASES = 40
 
@@ -61,7 +62,7 @@ def test_killed_kernels_and_zygote_are_told_truly(smoke: Smoke, seed: int) -> No
     harness = psutil.Process(process.pid)
     family, killed = [], set()
     for moment in sorted(dice.sample(range(2, CASES - 4), 5)):
-        wait_until(lambda moment=moment: len(_ended(marks)) + len(killed) >= moment)
+        until(lambda moment=moment: len(_ended(marks)) + len(killed) >= moment)
         family += _family(harness)
         if moment % 2 or len(killed) >= 3:
             _kill_zygote(harness)
@@ -93,7 +94,7 @@ def test_killed_harness_has_reported_what_finished(smoke: Smoke, seed: int) -> N
     process = smoke.start("--jobs", "4")
     harness = psutil.Process(process.pid)
     moment = dice.randrange(1, CASES - 4)
-    wait_until(lambda: len(_ended(marks)) >= moment)
+    until(lambda: len(_ended(marks)) >= moment)
     family = _family(harness)
     if dice.random() < 0.5:
         _kill_zygote(harness)  # its kernels have to find out by themselves that their owner is gone

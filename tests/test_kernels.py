@@ -15,7 +15,8 @@ import pytest
 from jupyter_client.kernelspec import KernelSpec
 
 from scillm_helpers.kernels.zygotes import KernelProcess
-from tests.warm import COLD, FORKED, WARM, Kernel, gone, until
+from tests.polling import until
+from tests.warm import COLD, FORKED, WARM, Kernel, gone
 
 BOTH = pytest.mark.parametrize("provisioner", [COLD, WARM])
 # Modules that have drawn random numbers before the kernels are forked.

@@ -3,7 +3,8 @@ import os
 from pathlib import Path
 
 from scillm_helpers.endpoint import serve
-from tests.harness import Smoke, refused, wait_until, write
+from tests.harness import Smoke, refused, write
+from tests.polling import until
 
 COUNT = "from pathlib import Path\nwith Path({counter!r}).open('a') as file: file.write('x')\n"
 
@@ -35,12 +36,25 @@ def test_only_what_has_not_passed_is_executed(smoke: Smoke) -> None:
     assert after["run"]["seconds"] > before["run"]["seconds"]
 
 
+def test_request_log_is_of_the_whole_run(smoke: Smoke) -> None:
+    """A resumed run adds to what was asked before; a new one in the same folder begins anew."""
+    ask = "import os, httpx\nkey = os.environ['CHUTES_API_KEY']\n"
+    ask += "httpx.get(os.environ['CHUTES_API_BASE'] + '/models', headers={'Authorization': f'Bearer {key}'})\n"
+    write(smoke.folder / "notebooks" / "a.ipynb", f"{ask}assert False")
+    assert smoke.run().returncode == 1
+    first = smoke.requests
+    assert smoke("run", "--resume", smoke.out).returncode == 1
+    assert smoke.requests == first + first
+    assert smoke.run().returncode == 1
+    assert smoke.requests == first
+
+
 def test_killed_run_is_resumed(smoke: Smoke) -> None:
     """After SIGKILL: by the id in runs/, what had finished is not done again."""
     done = _counting(smoke, "a")
     _counting(smoke, "b", f"import time\nwhile not Path({str(smoke.folder / 'go')!r}).exists(): time.sleep(0.01)")
     process = smoke.start("--jobs", "1", out=smoke.folder / "runs" / "killed")
-    wait_until((smoke.folder / "b").exists)
+    until((smoke.folder / "b").exists)
     process.kill()
     process.communicate()
     (smoke.folder / "go").touch()
@@ -119,7 +133,7 @@ def test_folder_in_use_is_refused(smoke: Smoke) -> None:
         f"from pathlib import Path\nPath({str(smoke.folder / 'begun')!r}).touch()\nimport time; time.sleep(99)",
     )
     process = smoke.start()
-    wait_until((smoke.folder / "begun").exists)
+    until((smoke.folder / "begun").exists)
     for arguments in (["--out", smoke.out], ["--resume", smoke.out]):
         line = refused(smoke("run", *arguments))
         assert line == f"{smoke.out} is in use by a run; wait for it, or choose another --out."

@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 import psutil
 import pytest
 
-from tests.harness import Smoke, wait_until, write
+from tests.harness import Smoke, write
+from tests.polling import until
 
 FAIL_ONCE = """from pathlib import Path
 seen = Path({marker!r})
@@ -216,7 +217,7 @@ def test_results_are_written_after_each_case(smoke: Smoke) -> None:
     write(smoke.folder / "a.ipynb", "1")
     write(smoke.folder / "b.ipynb", f"open({str(smoke.folder / 'begun')!r}, 'w').close()\nimport time; time.sleep(99)")
     process = smoke.start("a.ipynb", "b.ipynb", "--jobs", "1")
-    wait_until((smoke.folder / "begun").exists)
+    until((smoke.folder / "begun").exists)
     family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()

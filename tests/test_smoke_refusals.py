@@ -7,7 +7,8 @@ import psutil
 import pytest
 
 from scillm_helpers.endpoint import serve
-from tests.harness import SMOKE, Smoke, refused, wait_until, write
+from tests.harness import SMOKE, Smoke, refused, write
+from tests.polling import until
 
 # Bad input: one line, the documented status
 
@@ -102,7 +103,7 @@ def test_interrupt_keeps_what_had_finished(smoke: Smoke, number: signal.Signals)
     )
     write(smoke.folder / "c.ipynb", "1")
     process = smoke.start("--jobs", "1", "a.ipynb", "b.ipynb", "c.ipynb")
-    wait_until((smoke.folder / "begun").exists)
+    until((smoke.folder / "begun").exists)
     kernels = psutil.Process(process.pid).children(recursive=True)
     assert kernels
     process.send_signal(number)

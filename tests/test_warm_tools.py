@@ -17,7 +17,8 @@ import websocket
 from nbformat.v4 import output_from_msg
 
 from tests.harness import write
-from tests.warm import COLD, FORKED, Kernel, gone, until
+from tests.polling import until
+from tests.warm import COLD, FORKED, Kernel, gone
 
 # Fails in a kernel that was not forked, or has not been preloaded.
 CHECK = f"import sys\nassert {FORKED}\nassert 'colorsys' in sys.modules\nprint('forked', 6 * 7)"

@@ -19,7 +19,8 @@ from scillm_helpers.endpoint import serve
 from scillm_helpers.kernels import zygotes
 from scillm_helpers.kernels.preloading import Preloaded
 from tests.conftest import ROOT
-from tests.warm import COLD, FORKED, HOLD_THE_LOCK, WARM, Kernel, Owner, gone, module, until
+from tests.polling import until
+from tests.warm import COLD, FORKED, HOLD_THE_LOCK, WARM, Kernel, Owner, gone, module
 
 
 @pytest.fixture(autouse=True)

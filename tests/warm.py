@@ -5,8 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,20 +14,13 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 
+from tests.polling import until
+
 COLD, WARM = "local-provisioner", "scillm-warm"
 # Whether a process was forked from a zygote, as it can tell itself.
 FORKED = "'kernels.zygote' in open(f'/proc/{__import__(\"os\").getppid()}/cmdline').read()"
 # What a kernel can do and let no other thread run.
 HOLD_THE_LOCK = "import re; re.match('(a+)+$', 'a' * 60 + 'b')"
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    """Return what `condition` gives as soon as it is true, and fail if that is not within `seconds`."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it has not come true"
-        time.sleep(0.02)
-    return found
 
 
 def gone(pid: int) -> bool:

@@ -34,17 +34,15 @@ class RequestLog:
             return tuple(self._entries)
 
     def write_to(self, path: Path) -> None:
-        """Write the entries so far, and each further one as it comes, to a JSON Lines file."""
+        """Append the entries so far, and each further one as it comes, to a JSON Lines file."""
         with self._changed:
-            path.write_text("".join(_line(entry) for entry in self._entries))
             self._path = path
+            self._append(self._entries)
 
     def add(self, entry: Entry) -> None:
         with self._changed:
             self._entries.append(entry)
-            if self._path is not None:
-                with self._path.open("a") as file:
-                    file.write(_line(entry))
+            self._append([entry])
             self._changed.notify_all()
 
     def wait_for(self, count: int, timeout: float) -> tuple[Entry, ...]:
@@ -57,9 +55,10 @@ class RequestLog:
                 raise TimeoutError(f"{len(self._entries)} of {count} requests after {timeout} s")
             return tuple(self._entries)
 
-
-def _line(entry: Entry) -> str:
-    return json.dumps(asdict(entry)) + "\n"
+    def _append(self, entries: list[Entry]) -> None:
+        if self._path is not None:
+            with self._path.open("a") as file:
+                file.writelines(json.dumps(asdict(entry)) + "\n" for entry in entries)
 
 
 class RequestLogMiddleware:

@@ -44,9 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--jobs",
         type=_jobs,
-        default=2 * (os.cpu_count() or 1),
+        default=3 * (os.cpu_count() or 1),
         metavar="N",
-        help="notebooks at a time (default: twice the cores; they wait for the endpoint most of the time)",
+        help="notebooks at a time (default: three times the cores; they wait for the endpoint most of the time)",
     )
     run.add_argument(
         "--deadline", type=_seconds, default=120.0, metavar="S", help="seconds for one notebook (default: 120)"

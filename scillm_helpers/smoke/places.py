@@ -1,5 +1,6 @@
 """A working directory for each case, where it finds what its notebook's folder has."""
 
+import os
 from pathlib import Path
 
 
@@ -13,9 +14,9 @@ def lay_out(place: Path, folder: Path) -> Path:
     source, copy = top, place
     for name in (*folder.relative_to(top).parts, None):
         copy.mkdir(exist_ok=True)
-        for entry in source.iterdir():
-            if entry.name != name:
-                (copy / entry.name).symlink_to(entry)
+        for entry in os.listdir(source):  # strings: a folder may have hundreds, for each of hundreds of cases
+            if entry != name:
+                os.symlink(f"{source}/{entry}", f"{copy}/{entry}")
         if name is not None:
             source, copy = source / name, copy / name
     return copy

@@ -1,11 +1,13 @@
 """Results -> JSON and JUnit files, and back."""
 
+import functools
 import json
 import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pydantic_core
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from ..errors import UsageError
@@ -17,8 +19,8 @@ _HEAD = ("id", "started_at", "seconds", "endpoint", "api_base", "backend", "pyth
 
 def write_results(run: Run, folder: Path) -> None:
     """Write `results.json` into the run's folder, as a whole or not at all."""
-    content = json.dumps(as_json(run), indent=1, ensure_ascii=False)
-    files.replace(folder / "results.json", content.encode() + b"\n")
+    content = pydantic_core.to_json(as_json(run), indent=1)  # after each case: `json` takes ten times as long
+    files.replace(folder / "results.json", content + b"\n")
 
 
 def write_junit(run: Run, folder: Path) -> None:
@@ -65,10 +67,15 @@ def as_junit(run: Run) -> bytes:
     return bytes(xml.tostring())  # type: ignore[no-untyped-call]
 
 
+@functools.cache
+def _relative(notebook: Path) -> str:
+    return Path(os.path.relpath(notebook)).as_posix()
+
+
 def _case_json(result: CaseResult) -> dict[str, Any]:
     return {
         "id": result.case.id,
-        "notebook": Path(os.path.relpath(result.case.notebook)).as_posix(),
+        "notebook": _relative(result.case.notebook),
         "parameters": result.case.parameters,
         "model": result.case.model,
         "status": result.status,

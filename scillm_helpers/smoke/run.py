@@ -22,6 +22,8 @@ from .results import CaseResult, Run
 from .suite import Bounds, Suite
 from .target import Target, open_target
 
+_REQUESTS = "requests.jsonl"
+
 
 def start(arguments: Namespace, environ: dict[str, str]) -> int:
     """Run notebooks, and return the exit status."""
@@ -45,7 +47,9 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
             models=tuple(arguments.models),
             results=tuple(CaseResult.planned(case) for case in cases),
         )
-        return _execute(run, folder, target, environ, arguments)
+        with run_folder.held(folder):
+            (folder / _REQUESTS).unlink(missing_ok=True)  # an earlier run's, in the same --out
+            return _execute(run, folder, target, environ, arguments)
 
 
 def resume(arguments: Namespace, environ: dict[str, str]) -> int:
@@ -63,7 +67,8 @@ def resume(arguments: Namespace, environ: dict[str, str]) -> int:
             git_commit=_git_commit(),
             results=tuple(earlier.remaining(run, folder)),
         )
-        return _execute(now, folder, target, environ, arguments)
+        with run_folder.held(folder):
+            return _execute(now, folder, target, environ, arguments)
 
 
 def _execute(run: Run, folder: Path, target: Target, environ: dict[str, str], arguments: Namespace) -> int:
@@ -78,26 +83,25 @@ def _execute(run: Run, folder: Path, target: Target, environ: dict[str, str], ar
         seconds = round(run.seconds + time.perf_counter() - began, 3)
         return replace(run, seconds=seconds, results=tuple(suite.results.values()))
 
-    with run_folder.held(folder):
-        target.log_to(folder / "requests.jsonl")
-        todo = [result for result in run.results if result.status == "not_run"]
-        console.print(_headline(len(todo), len(run.results), arguments.jobs, target.kind))
+    target.log_to(folder / _REQUESTS)
+    todo = [result for result in run.results if result.status == "not_run"]
+    console.print(_headline(len(todo), len(run.results), arguments.jobs, target.kind))
+    report.write_results(so_far(), folder)
+    progress = LiveProgress(console, lambda: report.write_results(so_far(), folder))
+    try:
+        with progress:
+            if todo:
+                engine.prepare()
+                warm.wait()
+            suite.run(arguments.jobs, progress)
+        return 0 if so_far().good else 1
+    finally:
         report.write_results(so_far(), folder)
-        progress = LiveProgress(console, lambda: report.write_results(so_far(), folder))
-        try:
-            with progress:
-                if todo:
-                    engine.prepare()
-                    warm.wait()
-                suite.run(arguments.jobs, progress)
-            return 0 if so_far().good else 1
-        finally:
-            report.write_results(so_far(), folder)
-            report.write_junit(so_far(), folder)
-            for result in so_far().results:
-                if result.status == "not_run" and result.case.id not in progress.shown:
-                    show(result, console)
-            console.print(f"{totals(so_far())}; see {_shown(folder)}/results.json")
+        report.write_junit(so_far(), folder)
+        for result in so_far().results:
+            if result.status == "not_run" and result.case.id not in progress.shown:
+                show(result, console)
+        console.print(f"{totals(so_far())}; see {_shown(folder)}/results.json")
 
 
 def _headline(todo: int, planned: int, jobs: int, kind: str) -> str:

@@ -59,7 +59,7 @@ class Target:
         return environ | added
 
     def log_to(self, path: Path) -> None:
-        """Write the embedded endpoint's request log to `path`; a live endpoint keeps its own."""
+        """Append the embedded endpoint's request log to `path`; a live endpoint keeps its own."""
         if self.log is not None:
             self.log.write_to(path)
 
