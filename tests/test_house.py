@@ -53,6 +53,7 @@ def test_imports_follow_the_rules(path: Path) -> None:
                 for name in ("settings", "environment", "errors", "records", "kinds", "listing")
             ),
             "scillm_helpers.kernels.zygotes",
+            "scillm_helpers.kernels.recipe",
             "scillm_helpers.endpoint.serve",
             "scillm_helpers.endpoint.log",
         },

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 
-from scillm_helpers.kernels.zygotes import KernelProcess
+from scillm_helpers.kernels.process import KernelProcess
 from tests.polling import until
 from tests.warm import COLD, FORKED, WARM, Kernel, gone
 

@@ -364,9 +364,9 @@ def test_first_call_imports_next_to_nothing(endpoint: serve.Endpoint, monkeypatc
 def test_owner_without_kernels_ends_at_once(tmp_path: Path) -> None:
     """A zygote that is still importing does not keep its owner, nor goes on without it."""
     source = (
-        "import os, sys; from scillm_helpers.kernels import zygotes\n"
-        "recipe = zygotes.Recipe.of([sys.executable], ['litellm'], os.environ, '/')\n"
-        "zygotes.shared().start(recipe, dict(os.environ))\n"
+        "import os, sys; from scillm_helpers.kernels import recipe, zygotes\n"
+        "own = recipe.Recipe.of([sys.executable], ['litellm'], os.environ, '/')\n"
+        "zygotes.shared().start(own, dict(os.environ))\n"
         "print(*[zygote._process.pid for zygote in zygotes.shared()._zygotes.values()])"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", source], capture_output=True, text=True, check=True)

@@ -18,6 +18,8 @@ from jupyter_client.provisioning import LocalProvisioner
 from traitlets import List, Unicode
 
 from . import zygotes
+from .process import KernelProcess
+from .recipe import VARIABLE, Recipe, modules
 
 
 class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
@@ -26,11 +28,11 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
     preload = List(
         Unicode(),
         config=True,
-        help=f"Modules that the zygote imports, besides ipykernel. Default: ${zygotes.VARIABLE} (separated by commas), or LiteLLM.",
+        help=f"Modules that the zygote imports, besides ipykernel. Default: ${VARIABLE} (separated by commas), or LiteLLM.",
     )
 
     def _preload_default(self) -> list[str]:
-        return zygotes.preload(os.environ)
+        return modules(os.environ)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Launch a kernel (jupyter_client calls this); cold where none can be forked."""
@@ -59,7 +61,7 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
         independent: bool = False,
         cwd: str | os.PathLike[str] | None = None,
         **popen: Any,
-    ) -> zygotes.KernelProcess | None:
+    ) -> KernelProcess | None:
         """Return a forked kernel, or None for what only `subprocess.Popen` can do."""
         split = _split(cmd)
         folder = os.path.abspath(os.path.expanduser(cwd or os.getcwd()))
@@ -69,7 +71,7 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
         interpreter, argv = split
         environ = {os.fsdecode(k): os.fsdecode(v) for k, v in (os.environ if env is None else env).items()}
         environ["JPY_PARENT_PID"] = str(os.getpid())
-        recipe = zygotes.Recipe.of(interpreter, self.preload, environ, folder)
+        recipe = Recipe.of(interpreter, self.preload, environ, folder)
         with ExitStack() as opened:
             streams = [_descriptor(stream, number, opened) for number, stream in enumerate((stdin, stdout, stderr))]
             if stderr == subprocess.STDOUT:
@@ -77,7 +79,7 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
             return zygotes.shared().launch(recipe, argv, environ, folder, streams)
 
 
-def _abandon(forking: "asyncio.Future[zygotes.KernelProcess | None]") -> None:
+def _abandon(forking: "asyncio.Future[KernelProcess | None]") -> None:
     """End a kernel that nobody waits for any more."""
     if not forking.cancelled() and forking.exception() is None and (process := forking.result()) is not None:
         process.kill()

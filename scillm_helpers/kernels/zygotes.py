@@ -1,72 +1,21 @@
-"""The owner's side: the processes of forked kernels, and the zygotes that they come from."""
+"""The owner's side: zygotes, and how kernels are had from them."""
 
 import atexit
 import json
 import logging
 import os
-import select
-import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from .process import KernelProcess, readable
+from .recipe import Recipe
 
 _log = logging.getLogger(__name__)
 
-# What is imported unless this variable names something else, separated by commas.
-VARIABLE = "SCILLM_WARM_PRELOAD"
-# What ipykernel imports as it starts; LiteLLM, and what it imports at its first calls.
-PRELOAD = (
-    "IPython.core.completerlib",
-    "IPython.core.debugger",
-    "IPython.core.oinspect",
-    "IPython.extensions.storemagic",
-    "faulthandler",
-    "ipykernel.debugger",
-    "ipykernel.ipkernel",
-    "ipykernel.zmqshell",
-    "psutil",
-    "sqlite3",
-    "tornado.platform.asyncio",
-    "litellm",
-    "anyio._backends._asyncio",
-    "httpcore",
-    "litellm._service_logger",
-    "litellm.litellm_core_utils.default_encoding",
-    "litellm.llms.edenai.chat.transformation",
-    "litellm.llms.fal_ai.chat.transformation",
-    "litellm.llms.litellm_proxy.chat.transformation",
-    "litellm.llms.openai_like.dynamic_config",
-    "litellm.llms.vertex_ai.vertex_ai_partner_models.anthropic.transformation",
-    "litellm.proxy._types",
-    "litellm.proxy.guardrails.exception_utils",
-    "litellm.proxy.openai_files_endpoints.common_utils",
-    "litellm.types.litellm_core_utils.streaming_chunk_builder_utils",
-    "litellm.types.router:GenericLiteLLMParams",
-    "litellm.types.router:LiteLLM_Params",
-    "litellm.types.services:ServiceLoggerPayload",
-    "litellm.types.utils:Choices",
-    "litellm.types.utils:CompletionTokensDetailsWrapper",
-    "litellm.types.utils:Delta",
-    "litellm.types.utils:Message",
-    "litellm.types.utils:ModelResponse",
-    "litellm.types.utils:ModelResponseStream",
-    "litellm.types.utils:StreamingChoices",
-    "litellm.types.utils:Usage",
-    "openai.resources",
-    "openai.types.chat.chat_completion:ChatCompletion",
-    "openai.types.chat.chat_completion:Choice",
-    "openai.types.chat.chat_completion_chunk:ChatCompletionChunk",
-    "openai.types.chat.chat_completion_chunk:Choice",
-    "openai.types.chat.chat_completion_chunk:ChoiceDelta",
-    "openai.types.chat.chat_completion_message:ChatCompletionMessage",
-    "starlette.exceptions",
-    "tiktoken.load",
-)
 # The folder is on the path for this import only: a kernel may have a package named as ours. The working
 # directory is not on it at all: what it holds belongs to a kernel, and ipykernel adds it where it should be.
 _PROGRAM = """
@@ -78,7 +27,6 @@ main()
 """
 _READY_SECONDS = 120.0
 _END_SECONDS = 0.5  # for a process without kernels, which needs some 0.02
-_UNKNOWN = 255  # the exit status of a process that nobody could wait for, as in asyncio
 
 
 class Refused(Exception):
@@ -87,92 +35,6 @@ class Refused(Exception):
     def __init__(self, how: str, why: str) -> None:
         super().__init__(why)
         self.how = how
-
-
-class KernelProcess:
-    """Be a forked kernel to its owner, as `subprocess.Popen` is one that was started."""
-
-    stdin = stdout = stderr = None
-
-    def __init__(self, pid: int, pidfd: int, channel: socket.socket) -> None:
-        """Follow the kernel of `pid` and `pidfd`; its zygote tells on `channel` how it ended."""
-        self.pid = pid
-        self.returncode: int | None = None
-        self._pidfd = pidfd
-        self._channel = channel
-        self._lock = threading.Lock()
-
-    def poll(self) -> int | None:
-        """Return the exit status, negative for a signal, or None while the kernel runs."""
-        return self._wait(0)
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait and return the exit status. Raises subprocess.TimeoutExpired after `timeout` seconds."""
-        status = self._wait(timeout)
-        if status is None:
-            raise subprocess.TimeoutExpired("kernel", timeout or 0)
-        return status
-
-    def send_signal(self, number: int) -> None:
-        """Send a signal to the kernel; nothing happens where it has ended."""
-        if self.poll() is None:
-            signal.pidfd_send_signal(self._pidfd, number)
-
-    def terminate(self) -> None:
-        """Send SIGTERM."""
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        self.send_signal(signal.SIGKILL)
-
-    def _wait(self, timeout: float | None) -> int | None:
-        with self._lock:
-            if self.returncode is None and _readable(self._pidfd, timeout):
-                self.returncode = self._told()
-                self._channel.close()
-                os.close(self._pidfd)
-            return self.returncode
-
-    def _told(self) -> int:
-        with self._channel.makefile("rb") as lines:
-            line = lines.readline()  # empty where the zygote has died
-        return int(json.loads(line)["exit"]) if line else _UNKNOWN
-
-
-def _readable(descriptor: int, seconds: float | None) -> bool:
-    poll = select.poll()  # select.select knows only descriptors below 1024
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(None if seconds is None else max(0.0, seconds) * 1000))
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Be what a zygote and its kernels have in common: the interpreter with its options, and what it imports."""
-
-    interpreter: tuple[str, ...]
-    names: tuple[str, ...]
-    cwd: str
-
-    @classmethod
-    def of(cls, interpreter: list[str], names: Iterable[str], environ: Mapping[str, str], cwd: str) -> "Recipe":
-        """Return the recipe for a kernel in the folder `cwd`."""
-        paths = environ.get("PYTHONPATH", "").split(os.pathsep)
-        # There the folder matters: Python makes the entries absolute as it starts.
-        relative = "PYTHONPATH" in environ and not all(os.path.isabs(path) for path in paths)
-        return cls(tuple(interpreter), tuple(names), cwd if relative else _dotenv_folder(cwd))
-
-
-def _dotenv_folder(cwd: str) -> str:
-    """Return the folder of the `.env` file that LiteLLM reads as a kernel in `cwd` imports it, or `/`."""
-    files = (folder / ".env" for folder in (Path(cwd), *Path(cwd).parents))
-    return next((str(file.resolve().parent) for file in files if file.is_file()), "/")
-
-
-def preload(environ: Mapping[str, str]) -> list[str]:
-    """Return what is to be imported besides ipykernel: what the variable names, or the default."""
-    named = [name.strip() for name in environ.get(VARIABLE, "").split(",")]
-    return [name for name in named if name] or list(PRELOAD)
 
 
 class Zygote:
@@ -199,7 +61,7 @@ class Zygote:
 
     def wait(self) -> None:
         """Return when it has imported everything, has died doing so, or has taken too long."""
-        _readable(self._control.fileno(), _READY_SECONDS)
+        readable(self._control.fileno(), _READY_SECONDS)
 
     def launch(self, argv: list[str], environ: dict[str, str], cwd: str, streams: list[int]) -> KernelProcess:
         """Fork a kernel; this waits until the zygote has imported everything. Raises Refused."""
@@ -343,7 +205,9 @@ _shared: dict[int, Zygotes] = {}
 
 def shared() -> Zygotes:
     """Return the zygotes of this process, which end with it. (A process that it forks has its own.)"""
-    return _shared.setdefault(os.getpid(), Zygotes())
+    if os.getpid() not in _shared:
+        _shared.setdefault(os.getpid(), Zygotes())
+    return _shared[os.getpid()]
 
 
 @atexit.register

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 
 from ..kernels import zygotes
+from ..kernels.recipe import Recipe, modules
 
 _VARIABLE = "JUPYTER_DEFAULT_PROVISIONER_NAME"
 _NAME = "scillm-warm"
@@ -14,7 +15,7 @@ _HELPERS = ("client", "gates", "images", "json_mode", "loops", "records", "smoke
 def start(environ: Mapping[str, str]) -> None:
     """Have the run's kernels forked from now on, unless the environment names another provisioner."""
     if os.environ.setdefault(_VARIABLE, environ.get(_VARIABLE) or _NAME) == _NAME:
-        recipe = zygotes.Recipe.of([sys.executable], preload(environ), environ, os.getcwd())
+        recipe = Recipe.of([sys.executable], preload(environ), environ, os.getcwd())
         zygotes.shared().start(recipe, dict(environ))
 
 
@@ -25,4 +26,4 @@ def wait() -> None:
 
 def preload(environ: Mapping[str, str]) -> list[str]:
     """Return what the zygote imports: the default, or what the user names, and what the notebooks import."""
-    return [*zygotes.preload(environ), *(f"scillm_helpers.{name}" for name in _HELPERS)]
+    return [*modules(environ), *(f"scillm_helpers.{name}" for name in _HELPERS)]
