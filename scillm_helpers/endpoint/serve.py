@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
+from . import tokens
 from .app import create_app
 from .catalogue import MODELS
 from .log import RequestLog
@@ -56,11 +57,18 @@ def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS) -> Endpoint:
     api_key = f"embedded-{secrets.token_urlsafe(24)}"
     # The listening socket exists before the thread does: early requests wait in its backlog.
     listener = socket.create_server((HOST, port), backlog=512)
+    # Connections have it from here: asyncio leaves it unset, and each body would wait 40 ms for the ACK of its head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     app = create_app(api_key, log, chunk_seconds)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_keep_alive=60))
-    thread = threading.Thread(target=server.run, args=([listener],), name="embedded-endpoint", daemon=True)
+    thread = threading.Thread(target=_serve, args=(server, listener), name="embedded-endpoint", daemon=True)
     thread.start()
     return Endpoint(f"http://{HOST}:{listener.getsockname()[1]}/v1", api_key, log, server, thread)
+
+
+def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    tokens.encoding()  # takes a while: the first request should not
+    server.run([listener])
 
 
 def _bypass_proxies() -> None:
