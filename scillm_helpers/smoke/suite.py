@@ -6,13 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from ..kinds import Kind
+from ..kinds import TRANSIENT
 from .execute import Execution
 from .outcome import Stop
 from .results import Case, CaseResult
-
-# What a provider, or the way to it, gets over; a wrong key or a failed check is the same the next time.
-_TRANSIENT: frozenset[Kind | None] = frozenset({"rate_limit", "capacity", "timeout", "connection"})
 
 
 class Watcher(Protocol):
@@ -99,4 +96,4 @@ class Suite:
 
 
 def _is_transient(result: CaseResult) -> bool:
-    return result.status == "failed" and result.reason is not None and result.reason.kind in _TRANSIENT
+    return result.status == "failed" and result.reason is not None and result.reason.kind in TRANSIENT
