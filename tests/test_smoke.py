@@ -43,6 +43,16 @@ def test_four_tutorials_pass(smoke: Smoke) -> None:
     assert any(request["stream"] for request in smoke.requests)
 
 
+def test_control_characters_do_not_break_the_reports(smoke: Smoke) -> None:
+    """XML cannot hold them, and a terminal would obey them."""
+    write(smoke.folder / "a.ipynb", "raise ValueError('a\\x1b[31mred\\x07\\ufffe!')")
+    assert smoke.run("a.ipynb").returncode == 1
+    assert smoke.case["reason"]["message"] == "ValueError: ared!"
+    failure = ElementTree.parse(smoke.out / "junit.xml").find(".//failure")
+    assert failure is not None
+    assert failure.get("message") == "ValueError: ared!"
+
+
 def test_closed_gate_sends_no_request_and_is_skipped(smoke: Smoke) -> None:
     """The endpoint's own log is the proof; skipped is good, and is not passed."""
     done = smoke.run(ROOT / "notebooks" / "02_streaming.ipynb", SCILLM_ALLOW_STREAM_SMOKE="0")

@@ -137,6 +137,29 @@ def test_flood_of_output_is_bounded(smoke: Smoke) -> None:
     assert (smoke.out / "notebooks" / "a.ipynb").stat().st_size < 15_000_000
 
 
+def test_one_huge_output_of_any_kind_is_bounded(smoke: Smoke) -> None:
+    """A display and a result are left out, a message and a traceback are cut; and none of it is on the terminal."""
+    sources = (
+        "from IPython.display import HTML, display\ndisplay(HTML('d' * 60_000_000))",
+        "HTML('r' * 60_000_000)",
+        "import os\nos.system('yes hello | head -c 50000000')",
+        "raise ValueError('first' + 'e' * 30_000_000 + 'last')",
+    )
+    write(smoke.folder / "a.ipynb", *sources)
+    done = smoke.run("a.ipynb")
+    assert done.returncode == 1
+    assert len(done.stdout) < 2_000
+    assert smoke.case["reason"]["message"].startswith("ValueError: firsteee")
+    displayed, result, printed, raised = smoke.copy("a")
+    for cell in (displayed, result):
+        assert [out.text for out in cell.outputs] == ["\n[scillm-smoke dropped 60,000,034 characters of output here]\n"]
+    assert printed.outputs[0].text.startswith("hello\n")
+    (error,) = [out for out in raised.outputs if out.output_type == "error"]
+    assert error.evalue.endswith("eeelast")
+    assert "[scillm-smoke dropped 29,800,009 characters here]" in error.evalue
+    assert (smoke.out / "notebooks" / "a.ipynb").stat().st_size < 6_000_000
+
+
 def test_endless_flood_ends_at_the_deadline(smoke: Smoke) -> None:
     """A cell that prints without end is a timeout, and the harness is still there."""
     write(smoke.folder / "a.ipynb", "while True:\n    print('y' * 10_000)")

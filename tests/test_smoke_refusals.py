@@ -70,6 +70,7 @@ def test_unknown_parameter(smoke: Smoke) -> None:
         ["--deadline", "soon"],
         ["--cell-deadline", "0"],
         ["--retries", "9"],
+        ["--out", ""],
         ["--nope"],
     ],
 )
@@ -91,6 +92,18 @@ def test_unwritable_out(smoke: Smoke) -> None:
     (smoke.folder / "taken").touch()
     line = refused(smoke("run", "a.ipynb", "--out", "taken"))
     assert line.endswith("; choose another --out.")
+
+
+def test_out_never_replaces_the_notebooks(smoke: Smoke) -> None:
+    """The executed copies would go where their sources are."""
+    path = smoke.folder / "notebooks" / "a.ipynb"
+    write(path, "1")
+    before = path.read_bytes()
+    assert refused(smoke("run", "--out", ".")) == (
+        "notebooks has the notebooks, and the executed copies go there; choose another --out."
+    )
+    assert path.read_bytes() == before
+    assert list(smoke.folder.glob("*.json")) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

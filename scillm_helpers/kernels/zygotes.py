@@ -25,7 +25,7 @@ from kernels.zygote import main
 sys.path.pop(0)
 main()
 """
-_READY_SECONDS = 120.0
+_READY_SECONDS = 45.0  # less than the minute that Jupyter tools give a kernel to start
 _END_SECONDS = 0.5  # for a process without kernels, which needs some 0.02
 
 

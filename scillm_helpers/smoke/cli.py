@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="try what failed for rate_limit, capacity, timeout or connection again, N times (default: 0)",
     )
-    run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/<id>)")
+    run.add_argument("--out", type=_folder, metavar="DIR", help="the run's folder (default: runs/<id>)")
     run.add_argument("--resume", metavar="RUN", help="execute what has not passed in that run: its folder, or its id")
     run.set_defaults(command=_run)
 
@@ -117,6 +117,12 @@ def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text} is not a number of notebooks at a time: 1 to 64")
     return int(text)
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text is not a folder")
+    return Path(text)
 
 
 def _retries(text: str) -> int:

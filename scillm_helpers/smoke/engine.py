@@ -1,5 +1,6 @@
 """How a notebook is executed: papermill's own way, with a directory, an environment and bounds for each kernel."""
 
+import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,8 @@ class SmokeEngine(Engine):  # type: ignore[misc]
             iopub_timeout=86_400,  # seconds to read what a cell has output; the deadline is shorter
         )
         if watcher.begins(nb_man.nb, client):
-            client.execute(env=surroundings.environ)
+            # ipykernel takes what is written to the descriptors into the notebook, and would write it here, too.
+            client.execute(env=surroundings.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def prepare() -> None:

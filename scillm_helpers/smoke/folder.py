@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -15,8 +15,15 @@ from ..errors import UsageError
 RUNS = Path("runs")
 
 
-def create(out: Path | None) -> Path:
-    """Create the folder of a run, `out` or a new one in `runs/`. Raises UsageError where it cannot be written to."""
+def create(out: Path | None, sources: Collection[Path]) -> Path:
+    """Create the folder of a run, `out` or a new one in `runs/`.
+
+    Raises UsageError where it cannot be written to, or where the executed copies would replace what is in `sources`.
+    """
+    if out is not None and (out / "notebooks").resolve() in sources:
+        raise UsageError(
+            f"{out / 'notebooks'} has the notebooks, and the executed copies go there; choose another --out."
+        )
     try:
         folder = _new() if out is None else out
         (folder / "notebooks").mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,8 @@ from ..records import MIME_TYPE
 from .plan import InvalidNotebook
 from .results import Reason, Status
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# Colours, and what a terminal would obey or XML cannot hold.
+_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def outcome(cells: list[Any], end: End) -> tuple[Status, Reason | None]:
     if end.error is not None and not isinstance(end.error, PapermillExecutionError):
         return _not_executed(end.error, end.cell)
     if bad := [record for record in records(cells) if record.get("ok") is False]:
-        return "failed", Reason("assertion", f"the check {bad[0].get('check')} is not ok.")
+        return "failed", Reason("assertion", _one_line(f"the check {bad[0].get('check')} is not ok."))
     if not cells:
         return "skipped", Reason(None, "the notebook has no code cells.")
     return "passed", None
@@ -82,7 +83,7 @@ def _raised(cell: Any, number: int) -> tuple[Status, Reason]:
     told = [record.get("kind") for record in said if record.get("check") == "failure"]
     # The kernel tells of every failure, and a skip is none: with both, the failure counts.
     if not told and (skips := [record["skipped"] for record in said if record.get("skipped")]):
-        return "skipped", Reason(None, skips[-1], number)
+        return "skipped", Reason(None, _one_line(skips[-1]), number)
     error = _error(cell)
     message = _one_line(f"{error.ename}: {error.evalue}")
     # A cell that does not parse has run nothing: no hook of the kernel has seen it.
@@ -129,5 +130,5 @@ def _error(cell: Any) -> Any:
 
 
 def _one_line(text: str) -> str:
-    lines = _ANSI.sub("", text).strip().splitlines()
+    lines = _CONTROL.sub("", text).strip().splitlines()
     return lines[0][:300] if lines else ""

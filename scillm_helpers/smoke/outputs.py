@@ -31,6 +31,7 @@ class Outputs:
         """Keep about `kept` characters printed, or 20 times as many displayed, at the beginning and at the end."""
         self._kept = kept
         self._lock = threading.Lock()
+        self._template: Message = {}  # the last message that was kept back tells whose cell it is
         self._restart()
 
     def take(self, message: Message) -> Message | None:
@@ -43,7 +44,8 @@ class Outputs:
                 self._first_size += size
                 return message
             early = self._keep_back(message)
-            while self._last_size > self._kept + _OVERHEAD and len(self._last) > 1:
+            self._template = message
+            while self._last_size > self._kept + _OVERHEAD:
                 oldest = self._last.popleft()
                 self._last_size -= _size(oldest)
                 self._dropped += _length(oldest)
@@ -55,7 +57,7 @@ class Outputs:
             last = list(self._last)
             if self._dropped:
                 text = f"\n[scillm-smoke dropped {self._dropped:,} characters of output here]\n"
-                last.insert(0, last[0] | {"msg_type": "stream", "content": {"name": "stderr", "text": text}})
+                last.insert(0, self._template | {"msg_type": "stream", "content": {"name": "stderr", "text": text}})
             self._restart()
             return last
 
@@ -99,11 +101,16 @@ def load_ipython_extension(shell: "InteractiveShell") -> None:
             content, parent = message["content"], message["parent_header"]
             kernel.session.send(kernel.iopub_socket, message["msg_type"], content, parent=parent)
 
+    def show_error(kind: type[BaseException], error: object, traceback: list[str]) -> None:
+        show_traceback(kind, _cut(str(error)), [_cut(part) for part in traceback])
+
+    show_traceback, shell._showtraceback = shell._showtraceback, show_error
     for stream in streams:
         stream.write = _throttled(stream)
     shell.history_manager.outputs = _Forgetting()
     kernel.iopub_thread.schedule(hook_streams)
     shell.display_pub.register_hook(outputs.take)
+    shell.displayhook.register_hook(outputs.take)
     shell.events.register("post_run_cell", send_last_part)
 
 
@@ -139,6 +146,14 @@ def _length(message: Message) -> int:
 
 def _size(message: Message) -> int:
     return _OVERHEAD + _length(message) // (1 if message["msg_type"] == "stream" else _DISPLAYED)
+
+
+def _cut(text: str, kept: int = KEPT // 10) -> str:
+    """Return a text without its middle, where it is longer than an exception's should be."""
+    dropped = len(text) - 2 * kept
+    if dropped <= 0:
+        return text
+    return f"{text[:kept]}\n[scillm-smoke dropped {dropped:,} characters here]\n{text[-kept:]}"
 
 
 def _split(message: Message, at: int) -> tuple[Message, Message]:

@@ -34,7 +34,7 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
     check_parameters(notebooks, parameters)
     with open_target(settings) as target:
         cases = make_cases(notebooks, parameters, target.models(settings, arguments.models))
-        folder = run_folder.create(arguments.out)
+        folder = run_folder.create(arguments.out, {notebook.parent for notebook in notebooks})
         run = Run(
             id=folder.name,
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
