@@ -44,7 +44,7 @@ class Outputs:
                 self._first_size += size
                 return message
             early = self._keep_back(message)
-            self._template = message
+            self._template = message | {"content": {}}
             while self._last_size > self._kept + _OVERHEAD:
                 oldest = self._last.popleft()
                 self._last_size -= _size(oldest)
