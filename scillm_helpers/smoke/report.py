@@ -12,7 +12,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from ..errors import UsageError
 from . import files
-from .results import SCHEMA_VERSION, Case, CaseResult, Reason, Run
+from .results import SCHEMA_VERSION, Case, CaseResult, Check, Reason, Run, Usage
 
 _HEAD = ("id", "started_at", "seconds", "endpoint", "api_base", "backend", "python", "git_commit")
 
@@ -85,11 +85,22 @@ def _case_json(result: CaseResult) -> dict[str, Any]:
         "executed": result.executed,
         "reason": result.reason and asdict(result.reason),
         "records": list(result.records),
-        "tokens": {"prompt": result.prompt_tokens, "completion": result.completion_tokens},
+        "checks": [asdict(check) for check in result.checks],
+        "calls": result.usage.calls,
+        "tokens": {
+            "prompt": result.usage.prompt_tokens,
+            "completion": result.usage.completion_tokens,
+            "most_completion": result.usage.most_completion_tokens,
+        },
+        "cost_usd": result.cost_usd,
+        "started_s": result.started_s,
+        "worker": result.worker,
+        "digest": result.digest,
     }
 
 
 def _case_result(case: dict[str, Any]) -> CaseResult:
+    tokens = case["tokens"]
     return CaseResult(
         Case(case["id"], Path(case["notebook"]).absolute(), case["parameters"], case["model"]),
         case["status"],
@@ -98,6 +109,12 @@ def _case_result(case: dict[str, Any]) -> CaseResult:
         case["reason"] and Reason(**case["reason"]),
         tuple(case["records"]),
         tuple(Reason(**reason) for reason in case["retried_for"]),
+        tuple(Check(**check) for check in case["checks"]),
+        Usage(case["calls"], tokens["prompt"], tokens["completion"], tokens["most_completion"]),
+        case["cost_usd"],
+        case["started_s"],
+        case["worker"],
+        case["digest"],
     )
 
 

@@ -1,14 +1,17 @@
 """The vocabulary of a run: what is to be done, and what came of it."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal, Self, get_args
 
 from ..kinds import Kind
 
 SCHEMA_VERSION = 1
 
+State = Literal["works", "fails", "not_supported", "not_run"]  # of a check, for the capability matrix
 Status = Literal["passed", "skipped", "failed", "timeout", "kernel_died", "not_run"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 GOOD: frozenset[Status] = frozenset({"passed", "skipped"})
@@ -38,11 +41,45 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class Check:
+    """Say what a case has shown of one of the checks that its notebook makes.
+
+    `state` tells apart what works, what fails (`kind` says how), what the endpoint answers that
+    the model does not support, and what was not reached.
+    """
+
+    name: str
+    state: State
+    kind: Kind | None = None
+    ttft_s: float | None = None
+    tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Count what a case has asked an endpoint for: its calls, and their tokens.
+
+    `most_completion_tokens` is the sum of the calls' `max_tokens`; None where one has set none.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    most_completion_tokens: int | None = 0
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens of the prompts and of the replies."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True)
 class CaseResult:
     """Be what came of a case.
 
     `executed` is the executed copy's path inside the run's folder. `retried_for` says why each
-    earlier attempt failed.
+    earlier attempt failed. `started_s` counts from the beginning of the run, `worker` from 1.
+    `cost_usd` is None where no price is known. `digest` tells whether a notebook has changed.
     """
 
     case: Case
@@ -52,6 +89,12 @@ class CaseResult:
     reason: Reason | None = None
     records: tuple[dict[str, Any], ...] = ()
     retried_for: tuple[Reason, ...] = ()
+    checks: tuple[Check, ...] = ()
+    usage: Usage = Usage()
+    cost_usd: float | None = None
+    started_s: float = 0.0
+    worker: int | None = None
+    digest: str | None = None
 
     @classmethod
     def planned(cls, case: Case) -> Self:
@@ -64,12 +107,14 @@ class CaseResult:
         return 1 + len(self.retried_for)
 
     @property
-    def prompt_tokens(self) -> int:
-        return sum(record.get("prompt_tokens") or 0 for record in self.records)
+    def ttft_s(self) -> float | None:
+        """Return the median time to first token of the checks, in seconds."""
+        return _median(check.ttft_s for check in self.checks)
 
     @property
-    def completion_tokens(self) -> int:
-        return sum(record.get("completion_tokens") or 0 for record in self.records)
+    def tokens_per_s(self) -> float | None:
+        """Return the median tokens per second of the checks."""
+        return _median(check.tokens_per_s for check in self.checks)
 
 
 @dataclass(frozen=True)
@@ -97,3 +142,19 @@ class Run:
     def good(self) -> bool:
         """Tell whether every case passed or was skipped."""
         return all(result.status in GOOD for result in self.results)
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens of all cases."""
+        return sum(result.usage.tokens for result in self.results)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Return what all cases have cost, or None where the price of one is not known."""
+        costs = [result.cost_usd for result in self.results if result.usage.calls]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
