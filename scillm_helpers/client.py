@@ -17,6 +17,7 @@ import tenacity
 
 from .errors import AuthError, EndpointError, UnknownModelError
 from .kinds import kind_of
+from .ledger import LEDGER
 from .listing import list_models, unknown_model
 from .retries import policy
 from .settings import Purpose, Settings
@@ -108,20 +109,24 @@ class Client:
         call = {**self.kwargs, **kwargs}
         bounded = functools.partial(self._attempt, call)
         try:
-            return tenacity.Retrying(**policy(self.settings))(bounded)
+            reply: Any = tenacity.Retrying(**policy(self.settings))(bounded)
         except Exception as error:
             self._explain(error, call)
             raise
+        LEDGER.note(self.library, call, reply)
+        return reply
 
     async def acompletion(self, **kwargs: Any) -> Any:
         """Call `litellm.acompletion` with `kwargs` added to the connection, as `completion` does."""
         call = {**self.kwargs, **kwargs}
         bounded = functools.partial(self._aattempt, call)
         try:
-            return await tenacity.AsyncRetrying(**policy(self.settings))(bounded)
+            reply: Any = await tenacity.AsyncRetrying(**policy(self.settings))(bounded)
         except Exception as error:
             await asyncio.to_thread(self._explain, error, call)
             raise
+        LEDGER.note(self.library, call, reply)
+        return reply
 
     def _attempt(self, call: dict[str, Any]) -> Any:
         try:

@@ -8,7 +8,12 @@ from .errors import SettingsError
 
 
 def environment() -> dict[str, str]:
-    """Return the nearest `.env` file, upward from the working directory, overlaid with `os.environ`.
+    """Return what `.env` sets, overlaid with `os.environ`. Raises SettingsError as `env_file` does."""
+    return env_file() | dict(os.environ)
+
+
+def env_file() -> dict[str, str]:
+    """Return what the nearest `.env` file sets, upward from the working directory.
 
     Raises SettingsError for a file that is not UTF-8.
     """
@@ -17,4 +22,4 @@ def environment() -> dict[str, str]:
         values = dotenv_values(path)
     except ValueError as error:
         raise SettingsError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-    return {name: value for name, value in values.items() if value is not None} | dict(os.environ)
+    return {name: value for name, value in values.items() if value is not None}

@@ -12,7 +12,8 @@
     ├── LoopError              a coroutine cannot be run from here
     ├── Skipped                a notebook stops here, and that is no failure
     │   └── GateClosed         its gate is closed
-    └── UsageError             a command line asks for what cannot be done
+    ├── UsageError             a command line asks for what cannot be done
+    └── RunError               a run cannot go on
 
 A message is subject, state, remedy, in one line.
 """
@@ -87,3 +88,7 @@ class GateClosed(Skipped):
 
 class UsageError(ScillmError):
     """Say what a command line asks for that cannot be done."""
+
+
+class RunError(ScillmError):
+    """Say why a run that had begun cannot go on."""

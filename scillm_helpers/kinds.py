@@ -20,7 +20,22 @@ Kind = Literal[
     "kernel",
 ]
 
-_UNSUPPORTED = re.compile(r"not support|n't support|unsupported|only supported by|not a multimodal", re.IGNORECASE)
+# In these words endpoints refuse: OpenAI, vLLM, SGLang, llama.cpp, Ollama, DeepSeek, OpenRouter, and this
+# project's own. There is no standard for it.
+_REFUSED = re.compile(
+    r"not support|n't support|unsupported|only supported by|not a multi-?modal|unavailable now|at most 0 image"
+    r"|no endpoints found that support|requires --enable-auto-tool-choice|not a chat model|no chat template",
+    re.IGNORECASE,
+)
+# And by these it is told what they refuse: "max_tokens is not supported with this model" says nothing of chat.
+CAPABILITIES = {
+    "chat": re.compile(r"chat model|chat/completions|chat completions|chat template", re.IGNORECASE),
+    "streaming": re.compile(r"\bstream", re.IGNORECASE),
+    "json_object": re.compile(r"response_format|json_object|json mode|json output", re.IGNORECASE),
+    "json_schema": re.compile(r"response_format|json_schema|structured output|guided", re.IGNORECASE),
+    "vision": re.compile(r"image|vision|multi-?modal", re.IGNORECASE),
+    "tools": re.compile(r"\btools?\b|tool_choice|function call", re.IGNORECASE),
+}
 
 TRANSIENT: frozenset[Kind] = frozenset({"rate_limit", "capacity", "timeout", "connection"})
 
@@ -49,13 +64,15 @@ def is_transient(error: BaseException) -> bool:
     return kind_of(error) in TRANSIENT
 
 
-def is_unsupported(error: BaseException) -> bool:
+def is_unsupported(error: BaseException, capability: str) -> bool:
     """Tell whether an endpoint answers that it lacks a capability: that is no failure of the call.
 
-    There is no standard for it; these are the words of OpenAI, vLLM, SGLang and this project's endpoint.
+    `capability` is one of `chat`, `streaming`, `json_object`, `json_schema`, `vision`, `tools`. There is
+    no standard for such an answer: it is told by its HTTP status and its words.
     """
-    refused = getattr(error, "status_code", None) in (400, 404, 415, 422, 501)
-    return refused and _UNSUPPORTED.search(str(error)) is not None
+    refused = getattr(error, "status_code", None) in (400, 404, 415, 422, 500, 501)
+    said = str(error)
+    return refused and _REFUSED.search(said) is not None and CAPABILITIES[capability].search(said) is not None
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -4,10 +4,12 @@ A report is one display message of MIME type `application/vnd.scillm.smoke+json`
 its `text/plain`; the harness reads the JSON from the executed notebook.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import Skipped
-from .kinds import kind_of
+from .kinds import CAPABILITIES, is_unsupported, kind_of
+from .ledger import LEDGER
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
@@ -31,8 +33,14 @@ def skip(check: str, reason: str) -> NoReturn:
 
 
 def stop(error: Skipped, check: str) -> NoReturn:
-    """Report `error` as the reason why the rest is skipped, and raise it."""
-    _publish({"check": check, "ok": None, "skipped": str(error)}, f"{check}: skipped. {error}")
+    """Report `error` as the reason why the rest is skipped, and raise it.
+
+    It is told apart whether an endpoint has answered that it lacks the capability.
+    """
+    handled = sys.exception()
+    unsupported = handled is not None and check in _unsupported(handled)
+    data = {"check": check, "ok": None, "skipped": str(error), "unsupported": unsupported}
+    _publish(data, f"{check}: skipped. {error}")
     raise error
 
 
@@ -42,23 +50,38 @@ def usage(reply: Any) -> dict[str, int]:
 
 
 def load_ipython_extension(shell: "InteractiveShell") -> None:
-    """Report the kind of every failure from now on (the harness has each of its kernels call this).
+    """Report the kind of every failure from now on, and what calls use (the harness has each of its kernels call this).
 
     Only inside the kernel is an exception more than the name of its type.
     """
+    LEDGER.counting = True
     shell.events.register("post_run_cell", _report_failure)
+    shell.events.register("post_run_cell", _report_usage)
 
 
 def _report_failure(result: "ExecutionResult") -> None:
     error = result.error_before_exec or result.error_in_exec
-    if error is not None and not isinstance(error, Skipped):
-        _publish({"check": "failure", "ok": False, "kind": kind_of(error)}, f"failure: {kind_of(error)}")
+    if isinstance(error, BaseException) and not isinstance(error, Skipped):
+        kind = kind_of(error)
+        data = {"check": "failure", "ok": False, "kind": kind, "unsupported": _unsupported(error)}
+        _publish(data, f"failure: {kind}")
 
 
-def _publish(data: dict[str, Any], text: str) -> None:
+def _report_usage(result: "ExecutionResult") -> None:
+    """Report the calls of all cells so far, as data that no reader sees."""
+    if (totals := LEDGER.totals())["calls"]:
+        _publish({"check": "usage", "ok": True, **totals})
+
+
+def _unsupported(error: BaseException) -> list[str]:
+    """Return the capabilities that the endpoint says it lacks."""
+    return [name for name in CAPABILITIES if is_unsupported(error, name)]
+
+
+def _publish(data: dict[str, Any], text: str | None = None) -> None:
     from IPython.display import publish_display_data
 
-    publish_display_data({MIME_TYPE: data, "text/plain": text})
+    publish_display_data({MIME_TYPE: data} | ({} if text is None else {"text/plain": text}))
 
 
 def _shown(value: Any) -> str:

@@ -59,7 +59,7 @@ class TextStream:
     @property
     def completion_tokens(self) -> int:
         """Return the tokens of the reply: as the provider counts them, else one a piece of text."""
-        return self.chunks if self.usage is None else int(_get(self.usage, "completion_tokens"))
+        return self.chunks if self.usage is None else int(field_of(self.usage, "completion_tokens"))
 
     @property
     def tokens_per_s(self) -> float | None:
@@ -136,12 +136,12 @@ class TextStream:
 
     def _take(self, chunk: Any) -> str:
         """Count a chunk and return its text: "" for one that has only a role, a reason or the usage."""
-        self.usage = _get(chunk, "usage") or self.usage
-        choices = _get(chunk, "choices")
+        self.usage = field_of(chunk, "usage") or self.usage
+        choices = field_of(chunk, "choices")
         if not choices:
             return ""
-        self._seen_finish_reason = _get(choices[0], "finish_reason") or self._seen_finish_reason
-        text = _get(_get(choices[0], "delta"), "content") or ""
+        self._seen_finish_reason = field_of(choices[0], "finish_reason") or self._seen_finish_reason
+        text = field_of(field_of(choices[0], "delta"), "content") or ""
         if text:
             self._last = time.perf_counter()
             self._first = self._first or self._last
@@ -166,6 +166,6 @@ class TextStream:
             raise StreamCutError(message, self.text)
 
 
-def _get(part: Any, name: str) -> Any:
+def field_of(part: Any, name: str) -> Any:
     """Return a field of a chunk, which is an object in LiteLLM and a dict elsewhere; None where it lacks."""
     return part.get(name) if isinstance(part, dict) else getattr(part, name, None)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class RequestLog:
 
     def __init__(self) -> None:
         self._path: Path | None = None
+        self._clean: Callable[[str], str] = str
         self._entries: list[Entry] = []
         self._changed = threading.Condition()
 
@@ -33,10 +35,13 @@ class RequestLog:
         with self._changed:
             return tuple(self._entries)
 
-    def write_to(self, path: Path) -> None:
-        """Append the entries so far, and each further one as it comes, to a JSON Lines file."""
+    def write_to(self, path: Path, clean: Callable[[str], str] = str) -> None:
+        """Append the entries so far, and each further one as it comes, to a JSON Lines file.
+
+        Each line is what `clean` makes of it: a client may name a model like a secret.
+        """
         with self._changed:
-            self._path = path
+            self._path, self._clean = path, clean
             self._append(self._entries)
 
     def add(self, entry: Entry) -> None:
@@ -58,7 +63,7 @@ class RequestLog:
     def _append(self, entries: list[Entry]) -> None:
         if self._path is not None:
             with self._path.open("a") as file:
-                file.writelines(json.dumps(asdict(entry)) + "\n" for entry in entries)
+                file.writelines(self._clean(json.dumps(asdict(entry))) + "\n" for entry in entries)
 
 
 class RequestLogMiddleware:

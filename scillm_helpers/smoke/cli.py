@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..environment import environment
-from ..errors import EndpointError, SettingsError, UsageError
+from ..errors import EndpointError, RunError, SettingsError, UsageError
 
 INTERRUPTED = 130
 
@@ -26,6 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     except (UsageError, SettingsError, EndpointError) as error:
         print(f"scillm-smoke: {error}", file=sys.stderr)
         return 2
+    except RunError as error:
+        print(f"scillm-smoke: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("scillm-smoke: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -39,7 +42,19 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path or a name (default: all in notebooks/)")
     run.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
     run.add_argument(
-        "--model", dest="models", action="append", default=[], metavar="M", help="use this model; may be repeated"
+        "--model",
+        dest="models",
+        action="append",
+        default=[],
+        metavar="M",
+        help="use this model; may be repeated; `all` is every model that the endpoint lists",
+    )
+    run.add_argument(
+        "--match",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="of --model all, those whose name matches, such as 'deepseek-ai/*'; may be repeated",
     )
     run.add_argument(
         "--jobs",
@@ -59,6 +74,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="try what failed for rate_limit, capacity, timeout or connection again, N times (default: 0)",
     )
+    run.add_argument("--max-tokens", type=_tokens, metavar="N", help="start no case once the run has used N tokens")
+    run.add_argument("--max-cost", type=_dollars, metavar="USD", help="start no case once the run has cost that much")
+    run.add_argument(
+        "--price",
+        nargs=2,
+        type=_dollars,
+        metavar=("IN", "OUT"),
+        help="US dollars for a million tokens of prompts and of replies (default: what LiteLLM knows of the model)",
+    )
     run.add_argument("--out", type=_folder, metavar="DIR", help="the run's folder (default: runs/<id>)")
     run.add_argument("--resume", metavar="RUN", help="execute what has not passed in that run: its folder, or its id")
     run.set_defaults(command=_run)
@@ -73,6 +97,7 @@ def _run(arguments: argparse.Namespace) -> int:
     """Execute notebooks headlessly with papermill, and write the executed copies, results.json and junit.xml."""
     from . import warm
 
+    _dump_no_core()
     environ = environment()
     if "PYTHONPATH" in environ:  # what is relative in it is meant from here, and not from each kernel's directory
         environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, environ["PYTHONPATH"].split(os.pathsep)))
@@ -104,6 +129,14 @@ def _serve(arguments: argparse.Namespace) -> int:
     finally:
         endpoint.stop()
     return 0
+
+
+def _dump_no_core() -> None:
+    """Have no crash write this process's memory, or a kernel's, to the disk: the key is in it."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -139,6 +172,22 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= 86_400:
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds: more than 0, up to 86400")
     return seconds
+
+
+def _tokens(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of tokens: 1 or more")
+    return int(text)
+
+
+def _dollars(text: str) -> float:
+    try:
+        dollars = float(text)
+    except ValueError:
+        dollars = -1.0
+    if not 0 <= dollars < 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of US dollars: 0 or more")
+    return dollars
 
 
 def _port(text: str) -> int:

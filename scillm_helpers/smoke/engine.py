@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import nbformat
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_notebook
@@ -14,7 +13,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
 
-from . import warm
+from . import notebook_page, warm
 
 NAME = "scillm-smoke"
 
@@ -83,7 +82,7 @@ def prepare() -> None:
     """Do what is done once for all executions, so that it is done while a zygote imports."""
     with suppress(NoSuchKernel):  # a case says so
         KernelSpecManager().get_kernel_spec("python3")  # imports IPython
-    nbformat.validate(new_notebook())  # compiles the schema
+    notebook_page.as_html(new_notebook(), "")  # compiles the schema and the templates
 
 
 papermill_engines.register(NAME, SmokeEngine)

@@ -1,6 +1,7 @@
 """One case -> one result: papermill executes it, and what happened is read from what it left."""
 
 import asyncio
+import hashlib
 import signal
 import tempfile
 import threading
@@ -12,10 +13,13 @@ import nbformat
 import papermill
 from papermill.clientwrap import PapermillNotebookClient
 
-from . import engine, files, places
-from .outcome import End, Stop, code_cells, outcome, records
+from . import engine, notebook_page, places
+from .checks import checks
+from .files import Files
+from .outcome import End, Stop, code_cells, outcome, records, unsupported, usage
 from .plan import InvalidNotebook
 from .results import Case, CaseResult
+from .templates import page
 
 _GRACE = 3.0  # seconds between asking a kernel to stop and killing it
 _SAVE_EVERY = 1.0  # seconds at least between writing an executed copy and writing it again
@@ -27,18 +31,18 @@ class Execution:
     def __init__(
         self,
         case: Case,
-        folder: Path,
+        files: Files,
         environ: dict[str, str],
         deadline: float,
         cell_deadline: float | None = None,
         attempt: int = 1,
     ) -> None:
-        """Prepare to execute `case` into the run's `folder`; deadlines are seconds for the notebook, and for a cell."""
+        """Prepare to execute `case` into the run's `files`; deadlines are seconds for the notebook, and for a cell."""
         self.case = case
         self._environ = environ
         self._deadline = deadline
         self._cell_deadline = cell_deadline
-        self._folder = folder
+        self._files = files
         again = "" if attempt == 1 else f".attempt-{attempt}"
         self._copy = f"notebooks/{case.id.replace('/', '_')}{again}.ipynb"
         self._notebook: Any = None
@@ -48,6 +52,7 @@ class Execution:
         self._stop: Stop | None = None
         self._raised = False  # the last cell that ended did so with an exception
         self._ended = threading.Event()
+        self._digest: str | None = None
         self._saved = 0.0
 
     def run(self) -> CaseResult:
@@ -60,18 +65,29 @@ class Execution:
         finally:
             timer.cancel()
             self._ended.set()
-        if self._notebook is not None:
-            self._save()
-        cells = code_cells(self._notebook)
+        return self._result(error, round(time.perf_counter() - started, 3))
+
+    def _result(self, error: Exception | None, seconds: float) -> CaseResult:
+        """Return what came of the case, read from the notebook without its secrets, as it is written."""
+        executed = self._notebook is not None
+        clean = self._save() if executed else None
+        if executed:
+            title = Path(self._copy).stem
+            self._files.write(page(self._copy), notebook_page.as_html(clean, title))
+        cells = code_cells(clean)
         end = End(error, self._stop, self._cell, self._raised)
-        status, reason = outcome(cells, end)
+        status, reason = outcome(cells, end, self._files.redactor.text)
+        recorded = records(cells)
         return CaseResult(
             case=self.case,
             status=status,
-            seconds=round(time.perf_counter() - started, 3),
-            executed=self._copy if self._notebook is not None else None,
+            seconds=seconds,
+            executed=self._copy if executed else None,
             reason=reason,
-            records=records(cells),
+            records=recorded,
+            checks=checks(cells, recorded, unsupported(cells), status, reason),
+            usage=usage(cells),
+            digest=self._digest,
         )
 
     def stop(self, why: Stop) -> None:
@@ -121,6 +137,7 @@ class Execution:
         """Take hold of the notebook and its client (the engine calls this)."""
         self._notebook, self._client = notebook, client
         notebook.metadata.papermill["input_path"] = self.case.notebook.name
+        self._digest = _digest(notebook)
         return self._stop is None
 
     def cell_begins(self, cell: Any) -> None:
@@ -141,8 +158,15 @@ class Execution:
         if time.monotonic() - self._saved > _SAVE_EVERY:
             self._save()
 
-    def _save(self) -> None:
-        copy = self._folder / self._copy
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        files.replace(copy, nbformat.writes(self._notebook).encode() + b"\n")
+    def _save(self) -> Any:
+        """Write the executed copy, and return the notebook as it was written."""
+        clean = self._files.redactor.notebook(self._notebook)
+        self._files.write(self._copy, nbformat.writes(clean) + "\n")
         self._saved = time.monotonic()
+        return clean
+
+
+def _digest(notebook: Any) -> str:
+    """Return what tells whether a notebook's code has changed: 12 hexadecimal digits."""
+    sources = "\0".join(cell.source for cell in code_cells(notebook))
+    return hashlib.sha256(sources.encode(errors="replace")).hexdigest()[:12]

@@ -1,14 +1,37 @@
-"""Write files so that no reader, and no crash, ever finds half of one."""
+"""The files of a run: without secrets, and so that no reader, and no crash, ever finds half of one."""
 
 import os
 import tempfile
 from pathlib import Path
 
+from ..errors import RunError
+from .redact import Redactor
 
-def replace(path: Path, content: bytes) -> None:
-    """Write `content` to `path` as a whole or not at all."""
+
+class Files:
+    """Write into the folder of a run."""
+
+    def __init__(self, folder: Path, redactor: Redactor) -> None:
+        self.folder = folder
+        self.redactor = redactor
+
+    def write(self, name: str, content: str) -> None:
+        """Write `content` to a file as a whole or not at all. Raises RunError where that cannot be."""
+        path = self.folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, self.redactor.text(content).encode(errors="replace"))
+        except OSError as error:
+            raise RunError(f"{path} cannot be written ({error.strerror}); make room, and --resume the run.") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

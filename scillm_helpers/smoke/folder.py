@@ -14,6 +14,22 @@ from ..errors import UsageError
 
 RUNS = Path("runs")
 
+_ROOM = 1_000_000  # bytes that must be free to begin with: the reports of a small run
+
+
+def check(out: Path | None) -> None:
+    """Raise UsageError where a run's folder cannot be created and filled, before anything is done for it."""
+    wanted = (out or RUNS).absolute()
+    there = next(path for path in (wanted, *wanted.parents) if path.exists())
+    for folder in (there, Path(tempfile.gettempdir())):  # where a case works, too
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(bytes(_ROOM))
+                file.flush()
+        except OSError as error:
+            remedy = "choose another --out." if folder == there else "set TMPDIR to another folder."
+            raise UsageError(f"{folder} cannot be written to ({error.strerror}); make room, or {remedy}") from error
+
 
 def create(out: Path | None, sources: Collection[Path]) -> Path:
     """Create the folder of a run, `out` or a new one in `runs/`.

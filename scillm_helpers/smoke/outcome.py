@@ -1,8 +1,7 @@
 """What an execution has left -> a status and a reason."""
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from typing import Any, Self, get_args
 
 from jupyter_client.kernelspec import NoSuchKernel
@@ -12,10 +11,10 @@ from papermill.exceptions import PapermillExecutionError
 from ..kinds import Kind
 from ..records import MIME_TYPE
 from .plan import InvalidNotebook
-from .results import Reason, Status
+from .results import Reason, Status, Usage
+from .words import plain
 
-# Colours, and what a terminal would obey or XML cannot hold.
-_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_OF_KERNEL = ("failure", "usage")
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,40 @@ def code_cells(notebook: Any) -> list[Any]:
 
 
 def records(cells: list[Any]) -> tuple[dict[str, Any], ...]:
-    """Return what the cells have recorded, without the failures that the kernel has told of."""
-    return tuple(record for cell in cells for record in _published(cell) if record.get("check") != "failure")
+    """Return what the cells have recorded, without what the kernel itself has told of."""
+    return tuple(record for cell in cells for record in _published(cell) if record.get("check") not in _OF_KERNEL)
 
 
-def outcome(cells: list[Any], end: End) -> tuple[Status, Reason | None]:
-    """Tell what came of a case from how it ended and from its executed cells, not from papermill's metadata."""
+def usage(cells: list[Any]) -> Usage:
+    """Return the calls that the kernel has counted, else those that the notebook has recorded."""
+    counted = [record for cell in cells for record in _published(cell) if record.get("check") == "usage"]
+    if counted:
+        last = counted[-1]
+        calls, prompt, completion = (last.get(name) or 0 for name in ("calls", "prompt_tokens", "completion_tokens"))
+        return Usage(calls, prompt, completion, last.get("most_completion_tokens"))
+    told = [record for record in records(cells) if record.get("prompt_tokens") or record.get("completion_tokens")]
+    prompt, completion = (
+        sum(record.get(name) or 0 for record in told) for name in ("prompt_tokens", "completion_tokens")
+    )
+    return Usage(len(told), prompt, completion, None if told else 0)
+
+
+def unsupported(cells: list[Any]) -> list[str]:
+    """Return the capabilities that the endpoint, by the failures of the cells, says it lacks."""
+    return [
+        str(name)
+        for cell in cells
+        for record in _published(cell)
+        if record.get("check") == "failure"
+        for name in record.get("unsupported") or ()
+    ]
+
+
+def outcome(cells: list[Any], end: End, clean: Callable[[str], str]) -> tuple[Status, Reason | None]:
+    """Tell what came of a case from how it ended and from its executed cells, not from papermill's metadata.
+
+    `clean` takes the secrets out of what is not from the cells, which are without.
+    """
     if end.stop is not None:
         return end.stop.status, Reason(end.stop.kind, end.stop.message, end.cell)
     # papermill raises for a cell that may raise, too; nbclient, which has run on after it, knows better.
@@ -69,7 +96,7 @@ def outcome(cells: list[Any], end: End) -> tuple[Status, Reason | None]:
     if end.raised:
         return "failed", Reason("notebook", "the cell raised, and its traceback was lost in its outputs.", end.cell)
     if end.error is not None and not isinstance(end.error, PapermillExecutionError):
-        return _not_executed(end.error, end.cell)
+        return _not_executed(end.error, end.cell, clean)
     if bad := [record for record in records(cells) if record.get("ok") is False]:
         return "failed", Reason("assertion", _one_line(f"the check {bad[0].get('check')} is not ok."))
     if not cells:
@@ -91,8 +118,8 @@ def _raised(cell: Any, number: int) -> tuple[Status, Reason]:
     return "failed", Reason(kind, message, number)
 
 
-def _not_executed(error: Exception, cell: int | None) -> tuple[Status, Reason]:
-    message = _one_line(str(error) or type(error).__name__)
+def _not_executed(error: Exception, cell: int | None, clean: Callable[[str], str]) -> tuple[Status, Reason]:
+    message = _one_line(clean(str(error) or type(error).__name__))
     if isinstance(error, DeadKernelError) or "Kernel died" in message:
         return "kernel_died", Reason("kernel", "the kernel died; look at this cell, and at the memory.", cell)
     if isinstance(error, NoSuchKernel):
@@ -112,12 +139,13 @@ def _published(cell: Any) -> Iterator[dict[str, Any]]:
 def _is_record(published: Any) -> bool:
     if not isinstance(published, dict):
         return False
-    counts = [published.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    counts = [published.get(field.name) for field in fields(Usage)]
     texts = [published.get("check"), published.get("skipped") or "", published.get("kind") or "notebook"]
     return (
         all(count is None or isinstance(count, int) for count in counts)
         and all(isinstance(text, str) for text in texts)
         and published.get("ok") in (True, False, None)
+        and isinstance(published.get("unsupported") or [], (list, bool))
     )
 
 
@@ -130,5 +158,5 @@ def _error(cell: Any) -> Any:
 
 
 def _one_line(text: str) -> str:
-    lines = _CONTROL.sub("", text).strip().splitlines()
+    lines = plain(text).strip().splitlines()
     return lines[0][:300] if lines else ""

@@ -118,5 +118,6 @@ class InvalidNotebook(UsageError):
     """Say why a notebook cannot be read."""
 
     def __init__(self, path: Path, error: Exception) -> None:
-        why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        # nbformat quotes the beginning of what it cannot read, which may be the first half of a secret.
+        why = str(error).splitlines()[0].partition(": ")[0] if str(error) else type(error).__name__
         super().__init__(f"{path.name} is not a valid notebook ({why}); mend or restore it.")

@@ -11,36 +11,34 @@ import pydantic_core
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from ..errors import UsageError
-from . import files
+from .files import Files
+from .redact import Redactor
 from .results import SCHEMA_VERSION, Case, CaseResult, Check, Reason, Run, Usage
+
+RESULTS = "results.json"
 
 _HEAD = ("id", "started_at", "seconds", "endpoint", "api_base", "backend", "python", "git_commit")
 
 
-def write_results(run: Run, folder: Path) -> None:
-    """Write `results.json` into the run's folder, as a whole or not at all."""
-    content = pydantic_core.to_json(as_json(run), indent=1)  # after each case: `json` takes ten times as long
-    files.replace(folder / "results.json", content + b"\n")
+def write_results(run: Run, files: Files) -> None:
+    """Write `results.json` into the run's folder."""
+    content = pydantic_core.to_json(files.redactor.value(as_json(run)), indent=1)  # `json` takes ten times as long
+    files.write(RESULTS, content.decode() + "\n")
 
 
-def write_junit(run: Run, folder: Path) -> None:
-    """Write `junit.xml` into the run's folder, as a whole or not at all."""
-    files.replace(folder / "junit.xml", as_junit(run))
+def write_junit(run: Run, files: Files) -> None:
+    """Write `junit.xml` into the run's folder."""
+    files.write("junit.xml", as_junit(run).decode())
 
 
 def read_results(folder: Path) -> Run:
     """Return the run of which `folder` holds the `results.json`. Raises UsageError where it holds none."""
-    path = folder / "results.json"
+    path = folder / RESULTS
     try:
-        content = json.loads(path.read_bytes())
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"schema_version {content['schema_version']}, not {SCHEMA_VERSION}")
-        head = {name: content["run"][name] for name in _HEAD}
-        results = tuple(_case_result(case) for case in content["cases"])
-        return Run(**head, models=tuple(content["run"]["models"]), results=results)
+        return from_json(json.loads(path.read_bytes()))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); name the folder of a run.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise UsageError(f"{path} holds no results of a run ({why}); start a new one.") from error
 
@@ -53,6 +51,20 @@ def as_json(run: Run) -> dict[str, Any]:
         "totals": run.totals,
         "cases": [_case_json(result) for result in run.results],
     }
+
+
+def from_json(content: dict[str, Any]) -> Run:
+    """Return the run that `as_json` has told of. Raises ValueError, KeyError or TypeError where it is none."""
+    if content["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(f"schema_version {content['schema_version']}, not {SCHEMA_VERSION}")
+    head = {name: content["run"][name] for name in _HEAD}
+    results = tuple(_case_result(case) for case in content["cases"])
+    return Run(**head, models=tuple(content["run"]["models"]), results=results)
+
+
+def redacted(run: Run, redactor: Redactor) -> Run:
+    """Return the run as it may be written anywhere."""
+    return from_json(redactor.value(as_json(run)))
 
 
 def as_junit(run: Run) -> bytes:

@@ -67,6 +67,16 @@ class Usage:
     completion_tokens: int = 0
     most_completion_tokens: int | None = 0
 
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return the usage of both."""
+        most = (self.most_completion_tokens, other.most_completion_tokens)
+        return Usage(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            None if None in most else sum(filter(None, most)),
+        )
+
     @property
     def tokens(self) -> int:
         """Return the tokens of the prompts and of the replies."""
@@ -97,9 +107,12 @@ class CaseResult:
     digest: str | None = None
 
     @classmethod
-    def planned(cls, case: Case) -> Self:
-        """Return what a case is until it has been executed, and stays if the run ends before."""
-        return cls(case, "not_run", reason=Reason(None, "the run was interrupted."))
+    def planned(cls, case: Case, usage: Usage = Usage(), cost_usd: float | None = None) -> Self:
+        """Return what a case is until it has been executed, and stays if the run ends before.
+
+        `usage` and `cost_usd` are those of an earlier execution in the same run.
+        """
+        return cls(case, "not_run", reason=Reason(None, "the run was interrupted."), usage=usage, cost_usd=cost_usd)
 
     @property
     def attempt(self) -> int:
@@ -142,6 +155,11 @@ class Run:
     def good(self) -> bool:
         """Tell whether every case passed or was skipped."""
         return all(result.status in GOOD for result in self.results)
+
+    @property
+    def calls(self) -> int:
+        """Return the calls of all cases."""
+        return sum(result.usage.calls for result in self.results)
 
     @property
     def tokens(self) -> int:

@@ -17,6 +17,10 @@ def find(name: str) -> tuple[Path, Run]:
     folder = folder.resolve()
     run = report.read_results(folder)
     for result in run.results:
+        if any("[redacted " in str(value) for value in result.case.parameters.values()):
+            raise UsageError(
+                f"{folder.name} was given a secret as a parameter, which it has not kept; start a new run."
+            )
         if not result.case.notebook.is_file():
             raise UsageError(
                 f"{result.case.notebook.name} is not where {folder.name} had it; resume where that run was started."
@@ -39,7 +43,10 @@ def _described(kind: str, api_base: str, backend: str, models: list[str]) -> str
 
 def remaining(run: Run, folder: Path) -> list[CaseResult]:
     """Return the run's results, `not_run` for each that has not passed, or whose notebook has changed since."""
-    return [result if _stands(result, folder) else CaseResult.planned(result.case) for result in run.results]
+    return [
+        result if _stands(result, folder) else CaseResult.planned(result.case, result.usage, result.cost_usd)
+        for result in run.results
+    ]
 
 
 def _stands(result: CaseResult, folder: Path) -> bool:

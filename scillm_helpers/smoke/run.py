@@ -1,24 +1,33 @@
 """The command `run`: from its arguments to a run's folder and an exit status."""
 
+import json
+import os
 import platform
 import shutil
 import subprocess
 import time
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from ..environment import env_file
 from ..errors import UsageError
 from ..settings import Settings
-from . import engine, report, warm
+from . import engine, matrix, page, report, summary, warm
 from . import folder as run_folder
 from . import resume as earlier
+from .budget import FREE, Budget, Price, known_price
+from .files import Files
 from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
 from .progress import LiveProgress, show, totals
+from .redact import Redactor
 from .results import CaseResult, Run
+from .secrets import secret_parameters, secrets
 from .suite import Bounds, Suite
 from .target import Target, open_target
 
@@ -32,8 +41,11 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
     parameters = parse_parameters(arguments.parameters)
     notebooks = find_notebooks(arguments.notebooks)
     check_parameters(notebooks, parameters)
+    run_folder.check(arguments.out)
     with open_target(settings) as target:
-        cases = make_cases(notebooks, parameters, target.models(settings, arguments.models))
+        models = target.models(settings, arguments.models, arguments.match)
+        cases = make_cases(notebooks, parameters, models)
+        prices = _prices(arguments, target, models)
         folder = run_folder.create(arguments.out, {notebook.parent for notebook in notebooks})
         run = Run(
             id=folder.name,
@@ -44,22 +56,25 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
             backend=backend,
             python=platform.python_version(),
             git_commit=_git_commit(),
-            models=tuple(arguments.models),
+            models=tuple(models if arguments.models else ()),
             results=tuple(CaseResult.planned(case) for case in cases),
         )
         with run_folder.held(folder):
             (folder / _REQUESTS).unlink(missing_ok=True)  # an earlier run's, in the same --out
-            return _execute(run, folder, target, environ, arguments)
+            files = Files(folder, _redactor(environ, target, parameters))
+            return _execute(run, files, target, environ, arguments, prices)
 
 
 def resume(arguments: Namespace, environ: dict[str, str]) -> int:
     """Execute what has not passed in an earlier run, in its folder, and return the exit status."""
-    if arguments.notebooks or arguments.parameters or arguments.models or arguments.out:
+    if arguments.notebooks or arguments.parameters or arguments.models or arguments.match or arguments.out:
         raise UsageError("--resume has its notebooks, parameters, models and folder from the run; leave them out.")
     folder, run = earlier.find(arguments.resume)
+    run_folder.check(folder)
     settings = Settings.from_env(environ)
     with open_target(settings) as target:
         earlier.check_target(run, target, settings.library(), target.models(settings, list(run.models)))
+        prices = _prices(arguments, target, sorted({result.case.model for result in run.results}))
         now = replace(
             run,
             api_base=target.api_base,
@@ -68,26 +83,34 @@ def resume(arguments: Namespace, environ: dict[str, str]) -> int:
             results=tuple(earlier.remaining(run, folder)),
         )
         with run_folder.held(folder):
-            return _execute(now, folder, target, environ, arguments)
+            files = Files(folder, _redactor(environ, target, {}))
+            return _execute(now, files, target, environ, arguments, prices)
 
 
-def _execute(run: Run, folder: Path, target: Target, environ: dict[str, str], arguments: Namespace) -> int:
+def _execute(
+    run: Run,
+    files: Files,
+    target: Target,
+    environ: dict[str, str],
+    arguments: Namespace,
+    prices: Mapping[str, Price | None],
+) -> int:
     """Execute what of the run is not done; whatever ends it, what has finished is written and told."""
     console = Console(highlight=False, soft_wrap=True)
     environs = {result.case.id: target.environ(environ, result.case, forced=bool(run.models)) for result in run.results}
-    bounds = Bounds(arguments.deadline, arguments.cell_deadline, arguments.retries)
-    suite = Suite(list(run.results), folder, environs, bounds)
-    began = time.perf_counter()
+    budget = Budget(arguments.max_tokens, arguments.max_cost)
+    bounds = Bounds(arguments.deadline, arguments.cell_deadline, arguments.retries, budget, prices)
+    began = time.perf_counter() - run.seconds
+    suite = Suite(list(run.results), files, environs, bounds, began)
 
     def so_far() -> Run:
-        seconds = round(run.seconds + time.perf_counter() - began, 3)
-        return replace(run, seconds=seconds, results=tuple(suite.results.values()))
+        return replace(run, seconds=round(time.perf_counter() - began, 3), results=tuple(suite.results.values()))
 
-    target.log_to(folder / _REQUESTS)
+    target.log_to(files.folder / _REQUESTS, files.redactor)
     todo = [result for result in run.results if result.status == "not_run"]
     console.print(_headline(len(todo), len(run.results), arguments.jobs, target.kind))
-    report.write_results(so_far(), folder)
-    progress = LiveProgress(console, lambda: report.write_results(so_far(), folder))
+    report.write_results(so_far(), files)
+    progress = LiveProgress(console, lambda: report.write_results(so_far(), files))
     try:
         with progress:
             if todo:
@@ -96,12 +119,40 @@ def _execute(run: Run, folder: Path, target: Target, environ: dict[str, str], ar
             suite.run(arguments.jobs, progress)
         return 0 if so_far().good else 1
     finally:
-        report.write_results(so_far(), folder)
-        report.write_junit(so_far(), folder)
+        report.write_results(so_far(), files)
+        report.write_junit(so_far(), files)
+        publish(so_far(), files)
         for result in so_far().results:
             if result.status == "not_run" and result.case.id not in progress.shown:
                 show(result, console)
-        console.print(f"{totals(so_far())}; see {_shown(folder)}/results.json")
+        console.print(f"{totals(so_far())}; see {_shown(files.folder)}/results.json")
+
+
+def publish(run: Run, files: Files) -> None:
+    """Write what people read: the report, the summary and the matrix."""
+    shown = report.redacted(run, files.redactor)
+    files.write("report.html", page.as_html(shown, page.Story({}, {}, {}, []), files.folder))
+    files.write("summary.md", summary.as_markdown(shown))
+    files.write("matrix.md", summary.matrix(shown) + "\n")
+    files.write("matrix.json", json.dumps(matrix.as_json(shown), indent=1) + "\n")
+
+
+def _redactor(environ: Mapping[str, str], target: Target, parameters: Mapping[str, Any]) -> Redactor:
+    """Return what takes every secret out that the run may meet, also those of `.env` that the shell overrides."""
+    known = secrets(environ, env_file(), os.environ) | secret_parameters(parameters)
+    return Redactor(known | {target.api_key: "CHUTES_API_KEY"})
+
+
+def _prices(arguments: Namespace, target: Target, models: list[str]) -> dict[str, Price | None]:
+    """Return what each model costs. Raises UsageError where the budget depends on a price that is not known."""
+    if arguments.price is not None:
+        return dict.fromkeys(models, Price(*arguments.price))
+    if target.kind == "embedded":
+        return dict.fromkeys(models, FREE)
+    prices = {model: known_price(model, target.api_base) for model in models}
+    if arguments.max_cost is not None and (unknown := [model for model in models if prices[model] is None]):
+        raise UsageError(f"the price of {unknown[0]} is not known; give --price IN OUT, or use --max-tokens.")
+    return prices
 
 
 def _headline(todo: int, planned: int, jobs: int, kind: str) -> str:

@@ -1,15 +1,19 @@
 """Cases -> results: in parallel, each kept as soon as it is there."""
 
+import itertools
 import threading
+import time
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ..kinds import TRANSIENT
+from .budget import Budget, Price
 from .execute import Execution
+from .files import Files
 from .outcome import Stop
-from .results import Case, CaseResult
+from .results import Case, CaseResult, Reason
 
 
 class Watcher(Protocol):
@@ -22,27 +26,44 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Bounds:
-    """Be what holds for each case: seconds for a notebook and for a cell, and how often it may be tried again."""
+    """Be what holds for each case, and for all of them.
+
+    Seconds for a notebook and for a cell, how often a case may be tried again, what the run may
+    use, and what each model costs, as far as that is known.
+    """
 
     deadline: float
     cell_deadline: float | None = None
     retries: int = 0
+    budget: Budget = field(default_factory=Budget)
+    prices: Mapping[str, Price | None] = field(default_factory=dict)
 
 
 class Suite:
     """Run cases side by side; `results` always has one for each case, in their order."""
 
     def __init__(
-        self, results: list[CaseResult], folder: Path, environ: dict[str, dict[str, str]], bounds: Bounds
+        self,
+        results: list[CaseResult],
+        files: Files,
+        environ: dict[str, dict[str, str]],
+        bounds: Bounds,
+        began: float,
     ) -> None:
-        """Prepare to run the cases whose result is `not_run`; `environ` has an environment for each id."""
+        """Prepare to run the cases whose result is `not_run`.
+
+        `environ` has an environment for each id; `began` is when the run did, by `time.perf_counter`.
+        """
         self.results = {result.case.id: result for result in results}
-        self._folder = folder
+        self._files = files
         self._environ = environ
         self._bounds = bounds
         self._lock = threading.Lock()
         self._executing: set[Execution] = set()
         self._abandoned = False
+        self._began = began
+        self._numbers = itertools.count(1)
+        self._worker = threading.local()
 
     def run(self, jobs: int, watcher: Watcher) -> None:
         """Execute the cases, `jobs` at a time.
@@ -50,7 +71,7 @@ class Suite:
         One that failed for a transient reason is tried again when the others have had their turn.
         KeyboardInterrupt passes through once all kernels are gone; `results` keeps what had finished.
         """
-        with ThreadPoolExecutor(jobs, thread_name_prefix="case") as pool:
+        with ThreadPoolExecutor(jobs, thread_name_prefix="case", initializer=self._number_worker) as pool:
             todo = [result for result in self.results.values() if result.status == "not_run"]
             pending = {pool.submit(self._run, result, watcher) for result in todo}
             try:
@@ -69,21 +90,34 @@ class Suite:
         if before.status == "failed" and before.reason is not None:
             failures += (before.reason,)
         attempt = 1 + len(failures)
-        execution = Execution(
-            case, self._folder, self._environ[case.id], bounds.deadline, bounds.cell_deadline, attempt
-        )
+        execution = Execution(case, self._files, self._environ[case.id], bounds.deadline, bounds.cell_deadline, attempt)
         with self._lock:
             if self._abandoned:
                 return None
+            if why := bounds.budget.used_up(self.results.values()):
+                if before.status == "not_run":
+                    self.results[case.id] = replace(before, reason=Reason(None, why))
+                return None
             self._executing.add(execution)
             watcher.started(case)
-        result = replace(execution.run(), retried_for=failures)
+        started_s = round(time.perf_counter() - self._began, 3)
+        result = replace(execution.run(), retried_for=failures, started_s=started_s, worker=self._worker.number)
+        result = self._charged(result, before)
         again = result.attempt <= bounds.retries and _is_transient(result)
         with self._lock:
             self._executing.remove(execution)
             self.results[case.id] = result
             (watcher.failed_for_now if again else watcher.finished)(result)
         return result if again else None
+
+    def _number_worker(self) -> None:
+        self._worker.number = next(self._numbers)
+
+    def _charged(self, result: CaseResult, before: CaseResult) -> CaseResult:
+        """Add what earlier executions of the case have used, and say what all of it costs."""
+        usage = before.usage + result.usage
+        price = self._bounds.prices.get(result.case.model)
+        return replace(result, usage=usage, cost_usd=None if price is None else price.of(usage))
 
     def _abandon(self, pending: set[Future[CaseResult | None]]) -> None:
         for future in pending:

@@ -1,0 +1,62 @@
+"""An executed notebook -> a page to read it on: nbconvert's, with nothing in it that could act."""
+
+import logging
+import threading
+import warnings
+from functools import cache
+from typing import Any
+
+import nh3
+from nbconvert.exporters import HTMLExporter
+
+from .templates import render
+
+# What an output may say of its looks; what moves or covers other parts of the page is not among it.
+_LOOKS = {
+    "background-color", "border", "color", "font-family", "font-size", "font-style", "font-weight", "height",
+    "line-height", "text-align", "text-decoration", "white-space", "width",
+}  # fmt: skip
+_lock = threading.Lock()
+
+
+def as_html(notebook: Any, title: str) -> str:
+    """Return a page of the notebook. Its outputs are cleaned: no script, no frame, nothing from elsewhere."""
+    with _lock:  # the exporter keeps what belongs to one conversion
+        body, _ = _exporter().from_notebook_node(notebook)
+    return render("notebook.html.j2", title=title, body=_clean(body))
+
+
+@cache
+def _exporter() -> Any:
+    """Return the exporter, which says nothing of what it cannot show: widgets, records for the harness."""
+    warnings.filterwarnings("ignore", message="Your element with mimetype", category=UserWarning)
+    quiet = logging.getLogger(__name__)
+    quiet.setLevel(logging.CRITICAL)
+    exporter: Any = HTMLExporter(template_name="basic", log=quiet)  # type: ignore[no-untyped-call]
+    exporter.register_filter("clean_html", lambda part: part)  # all of it is cleaned, once
+    return exporter
+
+
+def _clean(body: str) -> str:
+    return nh3.clean(
+        body,
+        attributes={
+            "*": {"class", "id", "style", "title", "role", "aria-label"},
+            "a": {"href"},
+            "img": {"src", "alt", "width", "height"},
+            "td": {"colspan", "rowspan"},
+            "th": {"colspan", "rowspan", "scope"},
+        },
+        attribute_filter=_attribute,
+        url_schemes={"http", "https", "mailto", "data"},
+        filter_style_properties=_LOOKS,
+    )
+
+
+def _attribute(tag: str, name: str, value: str) -> str | None:
+    """Keep what leads elsewhere only when it is clicked (nh3 calls this)."""
+    if name == "src":
+        return value if value.startswith("data:image/") else None
+    if name == "href":
+        return value if value.startswith(("https://", "http://", "#")) else None
+    return value

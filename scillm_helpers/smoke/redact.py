@@ -1,0 +1,227 @@
+"""Secrets -> placeholders, in whatever form they appear: what a run writes is redacted first."""
+
+import base64
+import html
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Self
+from urllib.parse import quote, quote_plus
+
+from . import pictures
+from .secrets import SHAPES
+
+# What can stand inside a secret without being part of it: on a terminal, and in markup.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_LINE_ENDS = re.compile(r"[\r\n]+")
+_MARKUP = re.compile(r"\x1b\[[0-9;]*m|<[^<>]*>")
+_ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|\w+);")
+_IS_MARKUP = re.compile(r"text/html|text/markdown|[/+]xml|svg")
+_DATA_URL = re.compile(r"(data:image/[\w.+-]+;base64,)([A-Za-z0-9+/=\s]+)")
+
+_Span = tuple[int, int, str]  # where a secret begins and ends, and its name
+
+
+class Redactor:
+    """Replace secrets by `[redacted NAME]`.
+
+    A secret is found as it is, URL-encoded, base64-encoded (at any place inside longer data), in
+    hexadecimal, escaped as JSON, Python or HTML have it, and cut by line ends, colours, markup or
+    the border of two outputs. What looks like a key is found although nobody has named it.
+
+    What a program has encrypted, compressed (outside a picture's metadata), or turned into
+    something else is not found.
+    """
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        """Prepare to replace `secrets`: values, at least eight characters each, with their names."""
+        ordered = sorted(secrets.items(), key=lambda item: -len(item[0]))  # one may be part of another
+        self._literals = {form: name for value, name in ordered for form in _forms(value)}
+        self._bytes = [form.encode(code) for form in self._literals for code in ("utf-8", "utf-16-le", "utf-16-be")]
+
+    def text(self, text: str) -> str:
+        """Return a text without secrets."""
+        return self.pieces([text])[0]
+
+    def pieces(self, pieces: Sequence[str], markup: bool = False) -> list[str]:
+        """Return texts, which are read one after the other, without the secrets in each and across them."""
+        whole = "".join(pieces)
+        spans = _merged(self._find(whole, markup))
+        return list(_without(pieces, spans)) if spans else list(pieces)
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON value without secrets: in its texts, its lists of texts, its keys, its numbers."""
+        if isinstance(value, str):
+            return self.text(self._with_clean_pictures(value))
+        if isinstance(value, dict):
+            return type(value)((self.text(str(name)), self.value(inner)) for name, inner in value.items())
+        if isinstance(value, (list, tuple)):
+            if value and all(isinstance(item, str) for item in value):
+                return type(value)(self.pieces(value))
+            return type(value)(self.value(item) for item in value)
+        if isinstance(value, (int, float)) and str(value) in self._literals:
+            return self.text(str(value))
+        return value
+
+    def notebook(self, notebook: Any) -> Any:
+        """Return a copy of a notebook without secrets: sources, outputs, metadata, attachments."""
+        clean = deepcopy(notebook)
+        for cell in clean.cells:
+            outputs = cell.get("outputs", ())
+            streams = [output for output in outputs if output.output_type == "stream"]
+            for name in ("stdout", "stderr", None):  # each by itself, and as they were shown
+                together = [stream for stream in streams if name in (None, stream.name)]
+                for stream, text in zip(together, self.pieces([s.text for s in together]), strict=True):
+                    stream.text = text
+            for output in outputs:
+                if "data" in output:
+                    output.data = type(output.data)(
+                        (mime, self._data(mime, data)) for mime, data in output.data.items()
+                    )
+        return self.value(clean)
+
+    def _data(self, mime: str, data: Any) -> Any:
+        """Return what is displayed as one MIME type without secrets."""
+        text = "".join(data) if isinstance(data, list) and all(isinstance(part, str) for part in data) else data
+        if not isinstance(text, str):
+            return data
+        if mime.startswith("image/") and not _IS_MARKUP.search(mime):
+            return self._clean_picture(text)
+        return self.pieces([text], markup=True)[0] if _IS_MARKUP.search(mime) else text
+
+    def _with_clean_pictures(self, text: str) -> str:
+        if "data:image/" not in text:
+            return text
+        return _DATA_URL.sub(lambda match: match[1] + self._clean_picture(match[2]), text)
+
+    def _clean_picture(self, encoded: str) -> str:
+        """Return a base64-encoded picture: as it is, or where it holds a secret, its pixels alone."""
+        try:
+            picture = base64.b64decode(encoded)
+        except ValueError:
+            return encoded
+        said = pictures.metadata(picture)
+        if not any(form in picture for form in self._bytes) and self.value(said) == said:
+            return encoded
+        return base64.b64encode(pictures.pixels(picture)).decode()
+
+    def _find(self, text: str, markup: bool) -> Iterator[_Span]:
+        """Yield where secrets are, also through what is only shown as colour, markup or a new line."""
+        yield from self._literal(text)
+        yield from _shaped(text)
+        ignored = _MARKUP if markup else _COLOURS
+        if ("<" in text or "&" in text) if markup else "\x1b" in text:
+            shown = _Shown.of(text, ignored, entities=markup)
+            yield from shown.spans(self._literal(shown.text))
+            yield from shown.spans(_shaped(shown.text))
+        if "\n" in text:
+            shown = _Shown.of(text, re.compile(f"{ignored.pattern}|{_LINE_ENDS.pattern}"), entities=markup)
+            yield from shown.spans(self._literal(shown.text))
+
+    def _literal(self, text: str) -> Iterator[_Span]:
+        for form, name in self._literals.items():
+            start = text.find(form)
+            while start >= 0:
+                yield start, start + len(form), name
+                start = text.find(form, start + len(form))
+
+
+class _Shown:
+    """Be a text as it is shown, and know where each part of it stands in the original."""
+
+    def __init__(self, kept: Iterable[tuple[str, int, int]]) -> None:
+        """Join the parts that are kept: what each shows, and where it begins and ends in the original."""
+        self._parts = [part for part in kept if part[0]]
+        self.text = "".join(shown for shown, _, _ in self._parts)
+        self._starts = [0]
+        for shown, _, _ in self._parts:
+            self._starts.append(self._starts[-1] + len(shown))
+
+    @classmethod
+    def of(cls, text: str, ignored: re.Pattern[str], entities: bool) -> Self:
+        """Return `text` without what is `ignored`, and with HTML's entities as what they stand for."""
+        pattern = re.compile(f"{ignored.pattern}|({_ENTITY.pattern})") if entities else ignored
+
+        def kept() -> Iterator[tuple[str, int, int]]:
+            done = 0
+            for match in pattern.finditer(text):
+                yield text[done : match.start()], done, match.start()
+                yield (html.unescape(match[0]) if entities and match[1] else ""), match.start(), match.end()
+                done = match.end()
+            yield text[done:], done, len(text)
+
+        return cls(kept())
+
+    def spans(self, found: Iterable[_Span]) -> Iterator[_Span]:
+        """Yield what was found in the shown text as places in the original."""
+        for start, end, name in found:
+            yield self._original(start, 0), self._original(end - 1, 1), name
+
+    def _original(self, place: int, after: int) -> int:
+        """Return where the shown character at `place` begins in the original, or where it ends."""
+        number = bisect_right(self._starts, place) - 1
+        shown, start, end = self._parts[number]
+        if len(shown) == end - start:
+            return start + place - self._starts[number] + after
+        return end if after else start
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Yield the forms in which a secret may be written."""
+    data = value.encode(errors="surrogatepass")
+    yield value
+    for form in (
+        quote(value, safe="", errors="replace"),
+        quote(value, errors="replace"),
+        quote_plus(value, errors="replace"),
+    ):
+        yield form
+        yield re.sub("%..", lambda match: match[0].lower(), form)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield from (_inner_base64(encode, data, before) for before in range(3))
+    yield from (data.hex(), data.hex().upper())
+    yield from (html.escape(value), html.escape(value, quote=False), html.escape(value).replace("&#x27;", "&#39;"))
+    for escaped in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]):
+        yield from (escaped, json.dumps(escaped)[1:-1])
+
+
+def _inner_base64(encode: Any, data: bytes, before: int) -> str:
+    """Return the characters that tell of `data` alone, `before` bytes after a border of three bytes."""
+    text = encode(b"\0" * before + data).decode().rstrip("=")
+    whole = (before + len(data)) * 8 // 6  # those that hold no bit of what follows
+    return str(text[-(-before * 8 // 6) : whole])
+
+
+def _shaped(text: str) -> Iterator[_Span]:
+    for hint, shape, name in SHAPES:
+        if hint in text:
+            yield from ((*match.span("key"), name) for match in shape.finditer(text))
+
+
+def _merged(spans: Iterable[_Span]) -> list[_Span]:
+    """Return spans in order, those that overlap as one; the name is that of the longest."""
+    merged: list[_Span] = []
+    for start, end, name in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if merged and start < merged[-1][1]:
+            first, last, kept = merged[-1]
+            merged[-1] = (first, max(last, end), kept)
+        else:
+            merged.append((start, end, name))
+    return merged
+
+
+def _without(pieces: Sequence[str], spans: list[_Span]) -> Iterator[str]:
+    """Yield the pieces with a placeholder where each span begins, and nothing in place of the rest of it."""
+    offset = 0
+    for piece in pieces:
+        clean, done, end = "", offset, offset + len(piece)
+        for first, last, name in spans:
+            if last <= offset or first >= end:
+                continue
+            clean += piece[done - offset : max(first, offset) - offset]
+            clean += f"[redacted {name}]" if first >= offset else ""
+            done = min(last, end)
+        yield clean + piece[done - offset :]
+        offset = end
