@@ -89,6 +89,7 @@ class Redactor:
             return data
         if mime.startswith("image/") and not _IS_MARKUP.search(mime):
             return self._clean_picture(text)
+        text = self._with_clean_pictures(text)
         return self.pieces([text], markup=True)[0] if _IS_MARKUP.search(mime) else text
 
     def _with_clean_pictures(self, text: str) -> str:

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
 from .progress import LiveProgress, show, totals
 from .redact import Redactor
 from .results import CaseResult, Run
-from .secrets import secret_parameters, secrets
+from .secrets import SHORTEST, secret_parameters, secrets, too_short
 from .suite import Bounds, Suite
 from .target import Target, open_target
 
@@ -139,8 +140,10 @@ def publish(run: Run, files: Files) -> None:
 
 def _redactor(environ: Mapping[str, str], target: Target, parameters: Mapping[str, Any]) -> Redactor:
     """Return what takes every secret out that the run may meet, also those of `.env` that the shell overrides."""
-    known = secrets(environ, env_file(), os.environ) | secret_parameters(parameters)
-    return Redactor(known | {target.api_key: "CHUTES_API_KEY"})
+    environs = (environ, env_file(), os.environ)
+    for name in too_short(*environs):
+        print(f"scillm-smoke: {name} is shorter than {SHORTEST} characters: it is not redacted.", file=sys.stderr)
+    return Redactor(secret_parameters(parameters) | secrets(*environs) | {target.api_key: "CHUTES_API_KEY"})
 
 
 def _prices(arguments: Namespace, target: Target, models: list[str]) -> dict[str, Price | None]:

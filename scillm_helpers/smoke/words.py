@@ -6,7 +6,7 @@ from datetime import datetime
 from .results import Check, Run, Status
 
 SYMBOLS: dict[Status, str] = {
-    "passed": "✓", "skipped": "○", "failed": "✗", "timeout": "⧗", "kernel_died": "†", "not_run": "·",
+    "passed": "✓", "skipped": "○", "failed": "✗", "timeout": "!", "kernel_died": "†", "not_run": "·",
 }  # fmt: skip
 
 # Colours, and what a terminal would obey or XML cannot hold.
