@@ -1,4 +1,15 @@
 # smoke · test · lab · tutorials · lint · bench. Each sets up all it needs in .venv.
+#
+# For CI, and the same by hand:
+#   packages          installs what the tests call and a clean machine may lack (Debian, Ubuntu)
+#   smoke-keyless     runs every notebook on the embedded endpoint, whatever the shell or .env says
+#   smoke-live        runs every notebook on the live endpoint, and is refused where none is set
+#   matrix            runs every notebook with every model of the endpoint, or those of MATCH=PATTERN
+#   summary           prints what a run has left for a step summary
+#   not-live          prints that the live part was not run
+#   issues            keeps one issue on GitHub for each failure; DRY_RUN=1 only says what it would do
+#   history-import    rebuilds runs/history.sqlite from the results.json files in RESULTS=DIR
+# summary and issues read runs/latest, or the folders of RUNS='runs/A runs/B' or RUNS='runs/2*'.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +26,13 @@ KEYLESS := env CHUTES_API_BASE= CHUTES_API_KEY= CHUTES_MODEL= CHUTES_TEXT_MODEL=
 	LITELLM_MAX_RETRIES=3 LITELLM_RETRY_AFTER=1 LITELLM_TIMEOUT=45 \
 	SCILLM_ALLOW_STREAM_SMOKE=1 SCILLM_ALLOW_TOOLS_SMOKE=1
 
+# Not RUN, which is a stamp.
+RUNS ?= runs/latest
+SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
+export MATCH
+
 .PHONY: smoke test lab tutorials lint bench clean
+.PHONY: packages smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke run
@@ -36,6 +53,32 @@ lint: $(DEV)
 
 bench: $(BENCH)
 	$(BIN)/python -m benchmarks.bench
+
+packages:
+	.ci/packages
+
+smoke-keyless: $(RUN)
+	$(KEYLESS) $(BIN)/python -m scillm_helpers.smoke run
+
+smoke-live: $(RUN)
+	@$(BIN)/python -m tools.live
+	$(BIN)/python -m scillm_helpers.smoke run
+
+# MATCH comes from who starts the workflow by hand: the shell sees it only as a variable's value.
+matrix: $(RUN)
+	$(BIN)/python -m scillm_helpers.smoke run --model all $(if $(value MATCH),--match "$$MATCH")
+
+summary:
+	@$(if $(SUMMARIES),cat $(SUMMARIES),echo "No run has left a summary; the log of the step before says why.")
+
+not-live:
+	@echo "The live suite and the matrix were **not run**: this repository has no secret CHUTES_API_KEY."
+
+issues: $(RUN)
+	@$(BIN)/python -m tools.issues $(if $(DRY_RUN),--dry-run) $(RUNS)
+
+history-import: $(RUN)
+	$(BIN)/scillm-smoke history --import $(or $(RESULTS),$(error RESULTS is not set; make history-import RESULTS=DIR))
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -33,7 +33,7 @@ def execute_in_place(path: Path) -> bool:
     for old, new in zip(stored.cells, fresh.cells, strict=True):
         _keep_unchanged(old, new)
     fresh.metadata = nbformat.from_dict(_METADATA)  # versions of this machine's Python stay out
-    after = nbformat.writes(fresh) + "\n"
+    after: str = nbformat.writes(fresh) + "\n"
     path.write_text(after)
     return after != before
 

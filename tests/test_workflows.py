@@ -1,0 +1,314 @@
+"""The workflows are what GitHub reads, ask for little, pin what they use, and do what make does locally."""
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+from tools import live
+
+FOLDER = ROOT / ".github" / "workflows"
+CI, NIGHTLY = FOLDER / "ci.yml", FOLDER / "nightly.yml"
+WORKFLOWS = sorted(FOLDER.glob("*"))
+PUBLISHED, TIMEOUTS = "vendor.github-workflows", "custom.github-workflows-require-timeout"
+
+
+def refused_by(schema: str, *paths: Path) -> set[str]:
+    """Return the names of the files that check-jsonschema refuses. It ships the schema that SchemaStore publishes."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, "--output-format", "json"]
+    done = subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, check=False)
+    told = json.loads(done.stdout)
+    assert done.returncode == bool(told["errors"])
+    assert not told.get("parse_errors")
+    return {Path(error["filename"]).name for error in told["errors"]}
+
+
+def steps(workflow: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each step with the name of its job."""
+    for name, job in workflow["jobs"].items():
+        yield from ((name, step) for step in job["steps"])
+
+
+def pinned(text: str) -> bool:
+    """Every action is named by its commit, with its version beside it."""
+    used = re.findall(r"uses:\s*(.*)", text)
+    return bool(used) and all(re.fullmatch(r"actions/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", use) for use in used)
+
+
+def least(text: str) -> bool:
+    """At the top nothing may be written; only the job that keeps the issues may write them, and it runs nothing else."""
+    workflow = YAML(typ="safe").load(text)
+    top = workflow["permissions"] in ({}, {"contents": "read"})
+    writers = {
+        name: set(job["permissions"].items()) - {("contents", "read")}
+        for name, job in workflow["jobs"].items()
+        if job.get("permissions", {}) not in ({}, {"contents": "read"})
+    }
+    ran = [step["run"] for name, step in steps(workflow) if name in writers and "run" in step]
+    return top and writers in ({}, {"issues": {("issues", "write")}}) and all("make issues" in line for line in ran)
+
+
+def no_credentials_stay(text: str) -> bool:
+    """A checkout leaves no token behind for what runs after it."""
+    uses = [step for _, step in steps(YAML(typ="safe").load(text)) if "checkout" in step.get("uses", "")]
+    return bool(uses) and all(step["with"]["persist-credentials"] is False for step in uses)
+
+
+def nothing_is_forgiven(text: str) -> bool:
+    """What fails fails the job."""
+    return not re.search(r"continue-on-error|\|\|\s*(true|:)|\bset \+e", text)
+
+
+def only_make(text: str) -> bool:
+    """A `run` is one call of a make target that there is; nothing of the event is pasted into the shell."""
+    for _, step in steps(YAML(typ="safe").load(text)):
+        line = step.get("run")
+        if line is None:
+            continue
+        match = re.fullmatch(
+            r"""make (-s )?([a-z-]+)((?: [A-Z]+=[\w'/*]+)*)( >> "\$GITHUB_(STEP_SUMMARY|OUTPUT)")?""", line
+        )
+        if match is None or not _is_target(match[2]):
+            return False
+    return True
+
+
+@functools.cache
+def _is_target(name: str) -> bool:
+    return subprocess.run(["make", "-n", name], cwd=ROOT, capture_output=True).returncode == 0
+
+
+def no_secret(text: str) -> bool:
+    """What a fork sends runs without secrets, and never in the name of the repository."""
+    return "secrets" not in text and "pull_request_target" not in text and "workflow_run" not in text
+
+
+def key_only_where_needed(text: str) -> bool:
+    """The key itself is in the environment of the two steps that call the endpoint, and of none besides."""
+    workflow = YAML(typ="safe").load(text)
+    key = "${{ secrets.CHUTES_API_KEY }}"
+    holders = [step["run"] for _, step in steps(workflow) if key in step.get("env", {}).values()]
+    tokens = [step["run"] for _, step in steps(workflow) if "GITHUB_TOKEN" in step.get("env", {})]
+    return (holders, tokens, text.count(key)) == (["make smoke-live", "make matrix"], ["make issues RUNS=runs"], 2)
+
+
+def kept_after_failure(text: str) -> bool:
+    """Artifacts and the history are kept, and the summary is written, also where the suite has failed."""
+    wanted = ("upload-artifact", "cache/save", "make -s summary", "make matrix")
+    late = [step for _, step in steps(YAML(typ="safe").load(text)) if _mentions(step, wanted)]
+    return bool(late) and all(re.search(r"always\(\)|!cancelled\(\)", str(step.get("if"))) for step in late)
+
+
+def _mentions(step: Any, words: tuple[str, ...]) -> bool:
+    return any(word in step.get("uses", "") + step.get("run", "") for word in words)
+
+
+RULES: list[Callable[[str], bool]] = [
+    pinned,
+    least,
+    no_credentials_stay,
+    nothing_is_forgiven,
+    only_make,
+    kept_after_failure,
+]
+
+
+@pytest.mark.parametrize("schema", [PUBLISHED, TIMEOUTS])
+def test_schema_accepts_the_workflows(schema: str) -> None:
+    """The real files, by the published schema; and every job of theirs has a timeout."""
+    assert refused_by(schema, *WORKFLOWS) == set()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflow_keeps_the_rule(path: Path, rule: Callable[[str], bool]) -> None:
+    """Each rule says what it wants."""
+    assert rule(path.read_text())
+
+
+def test_workflows_are_these_two() -> None:
+    """None goes unseen by the other tests."""
+    assert WORKFLOWS == [CI, NIGHTLY]
+
+
+def test_secrets_stay_where_they_belong() -> None:
+    """None in ci.yml; in nightly.yml at the steps that need them."""
+    assert no_secret(CI.read_text())
+    assert key_only_where_needed(NIGHTLY.read_text())
+
+
+MISTAKES = {
+    "runs-on:": "run-on:",
+    "timeout-minutes: 45": "timeout-minutes: []",
+    "permissions:\n  contents: read": "permissions:\n  contents: reads",
+    "on:\n  push:": "on:\n  pushed:",
+}
+
+
+def test_schema_refuses_mistakes(tmp_path: Path) -> None:
+    """A schema that accepts everything would prove nothing."""
+    text = CI.read_text()
+    mistaken = {f"{number}.yml": text.replace(*change, 1) for number, change in enumerate(MISTAKES.items())}
+    assert text not in mistaken.values()
+    for name, content in mistaken.items():
+        (tmp_path / name).write_text(content)
+    assert refused_by(PUBLISHED, *tmp_path.iterdir()) == set(mistaken)
+
+
+def test_job_without_timeout_is_refused(tmp_path: Path) -> None:
+    """It could take six hours."""
+    (tmp_path / "ci.yml").write_text(CI.read_text().replace("    timeout-minutes: 45\n", ""))
+    assert refused_by(TIMEOUTS, tmp_path / "ci.yml") == {"ci.yml"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new"),
+    [
+        (pinned, r"checkout@\w+ # v6.0.2", "checkout@v6"),
+        (pinned, r"checkout@(\w+) # v6.0.2", r"checkout@\1"),
+        (least, r"permissions: \{\}", "permissions: write-all"),
+        (least, "contents: read", "contents: write"),
+        (least, "make issues RUNS=runs", "make smoke-keyless"),
+        (no_credentials_stay, "persist-credentials: false", "persist-credentials: true"),
+        (
+            nothing_is_forgiven,
+            "- run: make smoke-keyless",
+            "- continue-on-error: true\n        run: make smoke-keyless",
+        ),
+        (nothing_is_forgiven, "make matrix", "make matrix || true"),
+        (only_make, "make matrix", "make matrix MATCH='${{ inputs.match }}'"),
+        (only_make, "make matrix", "scillm-smoke run --model all"),
+        (only_make, "make matrix", "make matricks"),
+        (kept_after_failure, r"if: \$\{\{ always\(\) \}\}", "if: ${{ success() }}"),
+        (kept_after_failure, r"!cancelled\(\) && env", "env"),
+        (key_only_where_needed, r"LIVE: .*", "LIVE: ${{ secrets.CHUTES_API_KEY }}"),
+        (no_secret, "schedule:", "pull_request_target:"),
+    ],
+)
+def test_rule_notices_a_mistake(rule: Callable[[str], bool], old: str, new: str) -> None:
+    """Each rule can be broken."""
+    text = NIGHTLY.read_text()
+    changed = re.sub(old, new, text, count=1)
+    assert changed != text
+    assert not rule(changed)
+
+
+def make(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Call make as the workflow does, in a clean environment."""
+    command = ["make", "-s", *arguments]
+    environ = {"PATH": os.environ["PATH"]} | environ
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def bin_folder(tmp_path: Path) -> Path:
+    """Return a folder whose `python` prints its arguments, one to a line."""
+    (tmp_path / "python").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("lacking", ["CHUTES_API_BASE", "CHUTES_API_KEY"])
+def test_smoke_live_is_refused_without_endpoint(lacking: str) -> None:
+    """It runs nothing, rather than quietly the keyless suite."""
+    environ = {"CHUTES_API_BASE": "http://127.0.0.1:9", "CHUTES_API_KEY": "obviously-fake"} | {lacking: ""}
+    done = make("smoke-live", **environ)
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert (done.returncode, done.stdout) == (2, "")
+    assert line == f"smoke-live: {lacking} is not set; export it, or run make smoke-keyless."
+
+
+def test_smoke_live_runs_with_endpoint(bin_folder: Path) -> None:
+    """The check, then the same command as by hand."""
+    assert live.missing({"CHUTES_API_BASE": "http://127.0.0.1:9", "CHUTES_API_KEY": "obviously-fake"}) == []
+    done = make("smoke-live", f"BIN={bin_folder}")
+    assert done.stdout.split() == ["-m", "tools.live", "-m", "scillm_helpers.smoke", "run"]
+
+
+def test_smoke_keyless_goes_nowhere_else(bin_folder: Path) -> None:
+    """Whatever the shell has set, the live endpoint's variables are empty."""
+    (bin_folder / "python").write_text("#!/bin/sh\nenv\n")
+    done = make("smoke-keyless", f"BIN={bin_folder}", CHUTES_API_BASE="http://127.0.0.1:9", CHUTES_API_KEY="fake")
+    assert {"CHUTES_API_BASE=", "CHUTES_API_KEY="} <= set(done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("pattern", ["some/.*-7b$", "a b", "'\"; echo broken", "$(shell echo broken)", "`echo broken`"])
+def test_matrix_takes_any_pattern_as_it_is(bin_folder: Path, pattern: str) -> None:
+    """It comes from who starts the workflow: neither make nor the shell reads it."""
+    done = make("matrix", f"BIN={bin_folder}", MATCH=pattern)
+    assert done.stdout.splitlines()[2:] == ["run", "--model", "all", "--match", pattern]
+
+
+def test_matrix_without_pattern_has_all_models(bin_folder: Path) -> None:
+    """A night has none: GitHub sets the variable to nothing."""
+    assert make("matrix", f"BIN={bin_folder}", MATCH="").stdout.splitlines()[2:] == ["run", "--model", "all"]
+
+
+def test_summary_prints_the_runs(tmp_path: Path) -> None:
+    """Of each run that a pattern finds, in their order; and where there is none, it says so."""
+    for name in ("20261101T030000Z", "20261101T031500Z"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.md").write_text(f"of {name}\n")
+    (tmp_path / "20261101T040000Z").mkdir()
+    done = make("summary", f"RUNS={tmp_path}/2*")
+    assert done.stdout == "of 20261101T030000Z\nof 20261101T031500Z\n"
+    none = make("summary", f"RUNS={tmp_path}/3*")
+    assert none.stdout == "No run has left a summary; the log of the step before says why.\n"
+
+
+def test_night_without_key_says_so() -> None:
+    """In the summary, and it is no failure."""
+    done = make("not-live")
+    assert done.returncode == 0
+    assert "**not run**" in done.stdout
+
+
+def test_history_is_rebuilt_from_a_folder(bin_folder: Path) -> None:
+    """Without one, nothing is done."""
+    (bin_folder / "python").rename(bin_folder / "scillm-smoke")
+    done = make("history-import", f"BIN={bin_folder}", "RESULTS=artifacts")
+    assert done.stdout.split() == ["history", "--import", "artifacts"]
+    assert make("history-import", f"BIN={bin_folder}").returncode == 2
+
+
+@pytest.mark.parametrize("browser", ["chromium", "google-chrome", None])
+def test_packages_installs_what_lacks(tmp_path: Path, browser: str | None) -> None:
+    """Chromium, where no browser like it is there; and where nothing lacks, it asks apt-get nothing."""
+    there = ["curl", "jq", "make", "python3", "id", "sudo", *([browser] if browser else [])]
+    for name in there:
+        (tmp_path / name).write_text("#!/bin/sh\necho 0\n")
+    (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    for name in [*there, "apt-get"]:
+        (tmp_path / name).chmod(0o755)
+    bash = shutil.which("bash") or "bash"
+    subprocess.run([bash, ROOT / ".ci" / "packages"], env={"PATH": str(tmp_path)}, capture_output=True, check=True)
+    asked = tmp_path / "asked"
+    assert (asked.read_text().split()[-1] if asked.exists() else None) == (None if browser else "chromium")
+
+
+def test_ci_does_what_the_script_does() -> None:
+    """The same targets, in the same order."""
+    script = re.findall(r"^(make [\w-]+|\.ci/packages)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    ran = [step["run"] for _, step in steps(YAML(typ="safe").load(CI.read_text())) if "run" in step]
+    assert [line.replace(".ci/packages", "make packages") for line in script] == ran[:-1]
+
+
+def test_every_target_is_told_of() -> None:
+    """In the Makefile's first comment, and in the README."""
+    text = (ROOT / "Makefile").read_text()
+    head = text.split("\n\n")[0]
+    readme = (ROOT / "README.md").read_text()
+    targets = " ".join(re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)).split()
+    for target in set(targets) - {"clean"}:
+        assert re.search(rf"\b{target}\b", head), target
+        assert f"make {target}" in readme, target
