@@ -60,13 +60,37 @@ def _parser() -> argparse.ArgumentParser:
         help="try what failed for rate_limit, capacity, timeout or connection again, N times (default: 0)",
     )
     run.add_argument("--out", type=_folder, metavar="DIR", help="the run's folder (default: runs/<id>)")
+    _add_history(run)
     run.add_argument("--resume", metavar="RUN", help="execute what has not passed in that run: its folder, or its id")
     run.set_defaults(command=_run)
+
+    history = commands.add_parser("history", help="show how cases did over the nights", description=_history.__doc__)
+    history.add_argument(
+        "case", nargs="?", metavar="CASE", help="a case, or case@model: show its nights (default: all cases)"
+    )
+    _add_history(history)
+    history.add_argument(
+        "--import",
+        dest="imports",
+        nargs="+",
+        type=_path,
+        default=[],
+        metavar="PATH",
+        help="add the runs of these results.json files or folders first",
+    )
+    history.set_defaults(command=_history)
 
     serve = commands.add_parser("serve", help="serve the embedded endpoint", description=_serve.__doc__)
     serve.add_argument("--port", type=_port, default=0, metavar="N", help="a port on 127.0.0.1 (default: a free one)")
     serve.set_defaults(command=_serve)
     return parser
+
+
+def _add_history(command: argparse.ArgumentParser) -> None:
+    where = Path("runs") / "history.sqlite"
+    command.add_argument(
+        "--history", type=_path, default=where, metavar="FILE", help=f"the results of all runs (default: {where})"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -85,6 +109,13 @@ def _run(arguments: argparse.Namespace) -> int:
     from . import run
 
     return run.resume(arguments, environ) if arguments.resume is not None else run.start(arguments, environ)
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    """Show pass rates and medians, since when a case fails, how often it was flaky, and what has become slower."""
+    from . import nightly
+
+    return nightly.show(arguments)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -122,6 +153,12 @@ def _jobs(text: str) -> int:
 def _folder(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("an empty text is not a folder")
+    return Path(text)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text is not a path")
     return Path(text)
 
 

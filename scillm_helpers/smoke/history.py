@@ -15,12 +15,10 @@ from sqlite_utils import Database
 from sqlite_utils.db import Table
 
 from ..errors import UsageError
-from .folder import RUNS
 from .past import Identity, Past, PastRun
 from .results import CaseResult, Run
 from .signatures import signature
 
-DEFAULT = RUNS / "history.sqlite"
 SCHEMA_VERSION = 1
 
 _APPLICATION_ID = 0x5C111A57  # says in the file's header whose it is
@@ -73,6 +71,8 @@ class History(AbstractContextManager["History"]):
         """Open a history only to read it. Raises UsageError as `open` does, and where there is none."""
         if not path.exists():
             raise no_runs(path)
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, and no history of runs; name a file with --history.")
         with _told(path):
             history = cls(path, _connected(path, "ro"))
             with history._closed_if_refused():
@@ -215,6 +215,11 @@ class History(AbstractContextManager["History"]):
         except BaseException:
             self.close()
             raise
+
+
+def check(path: Path) -> None:
+    """Raise UsageError where a run could not be added to the history."""
+    History.open(path).close()
 
 
 def no_runs(path: Path) -> UsageError:

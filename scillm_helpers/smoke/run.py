@@ -3,6 +3,7 @@
 import platform
 import shutil
 import subprocess
+import sys
 import time
 from argparse import Namespace
 from dataclasses import replace
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from ..errors import UsageError
 from ..settings import Settings
-from . import engine, report, warm
+from . import engine, history, report, warm
 from . import folder as run_folder
 from . import resume as earlier
 from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
@@ -32,11 +33,12 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
     parameters = parse_parameters(arguments.parameters)
     notebooks = find_notebooks(arguments.notebooks)
     check_parameters(notebooks, parameters)
+    history.check(arguments.history)
     with open_target(settings) as target:
         cases = make_cases(notebooks, parameters, target.models(settings, arguments.models))
         folder = run_folder.create(arguments.out, {notebook.parent for notebook in notebooks})
         run = Run(
-            id=folder.name,
+            id=run_folder.run_id(folder, arguments.out),
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=0.0,
             endpoint=target.kind,
@@ -58,6 +60,7 @@ def resume(arguments: Namespace, environ: dict[str, str]) -> int:
         raise UsageError("--resume has its notebooks, parameters, models and folder from the run; leave them out.")
     folder, run = earlier.find(arguments.resume)
     settings = Settings.from_env(environ)
+    history.check(arguments.history)
     with open_target(settings) as target:
         earlier.check_target(run, target, settings.library(), target.models(settings, list(run.models)))
         now = replace(
@@ -102,6 +105,17 @@ def _execute(run: Run, folder: Path, target: Target, environ: dict[str, str], ar
             if result.status == "not_run" and result.case.id not in progress.shown:
                 show(result, console)
         console.print(f"{totals(so_far())}; see {_shown(folder)}/results.json")
+        _remember(so_far(), arguments.history, folder)
+
+
+def _remember(run: Run, path: Path, folder: Path) -> None:
+    """Add a run to the history. What it has found holds without, so that its exit status stays."""
+    try:
+        with history.History.open(path) as known:
+            known.add(run)
+    except UsageError as error:
+        remedy = f"add this run with scillm-smoke history --import {_shown(folder)}"
+        print(f"scillm-smoke: {error} Then {remedy}.", file=sys.stderr)
 
 
 def _headline(todo: int, planned: int, jobs: int, kind: str) -> str:
