@@ -84,8 +84,33 @@ def _parser() -> argparse.ArgumentParser:
         help="US dollars for a million tokens of prompts and of replies (default: what LiteLLM knows of the model)",
     )
     run.add_argument("--out", type=_folder, metavar="DIR", help="the run's folder (default: runs/<id>)")
+    _add_history(run)
     run.add_argument("--resume", metavar="RUN", help="execute what has not passed in that run: its folder, or its id")
     run.set_defaults(command=_run)
+
+    history = commands.add_parser("history", help="show how cases did over the nights", description=_history.__doc__)
+    history.add_argument(
+        "case", nargs="?", metavar="CASE", help="a case, or case@model: show its nights (default: all cases)"
+    )
+    _add_history(history)
+    history.add_argument(
+        "--import",
+        dest="imports",
+        nargs="+",
+        type=_path,
+        default=[],
+        metavar="PATH",
+        help="add the runs of these results.json files or folders first",
+    )
+    history.set_defaults(command=_history)
+
+    again = commands.add_parser("report", help="write the report of a run again", description=_report.__doc__)
+    again.add_argument(
+        "run", nargs="?", default="latest", metavar="RUN", help="its folder, or its id (default: latest)"
+    )
+    again.add_argument("--open", action="store_true", help="open it in the browser")
+    _add_history(again)
+    again.set_defaults(command=_report)
 
     serve = commands.add_parser("serve", help="serve the embedded endpoint", description=_serve.__doc__)
     serve.add_argument("--port", type=_port, default=0, metavar="N", help="a port on 127.0.0.1 (default: a free one)")
@@ -93,8 +118,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_history(command: argparse.ArgumentParser) -> None:
+    where = Path("runs") / "history.sqlite"
+    command.add_argument(
+        "--history", type=_path, default=where, metavar="FILE", help=f"the results of all runs (default: {where})"
+    )
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    """Execute notebooks headlessly with papermill, and write the executed copies, results.json and junit.xml."""
+    """Execute notebooks headlessly with papermill, and report what happened."""
     from . import warm
 
     _dump_no_core()
@@ -103,13 +135,26 @@ def _run(arguments: argparse.Namespace) -> int:
         environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, environ["PYTHONPATH"].split(os.pathsep)))
     # First of all: its zygote has more to import than everything here.
     warm.start(environ)
-    # nbformat imports jsonschema, and that a grammar of URIs which takes seconds to compile, for a
-    # format that no notebook's schema has. Without it jsonschema does as where it is not installed.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    _spare_grammar()
 
     from . import run
 
     return run.resume(arguments, environ) if arguments.resume is not None else run.start(arguments, environ)
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    """Show pass rates and medians, since when a case fails, how often it was flaky, and what has become slower."""
+    from . import nightly
+
+    return nightly.show(arguments)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    """Write report.html of an earlier run anew, with what the history knows by now."""
+    _spare_grammar()
+    from . import publish
+
+    return publish.again(arguments)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -129,6 +174,14 @@ def _serve(arguments: argparse.Namespace) -> int:
     finally:
         endpoint.stop()
     return 0
+
+
+def _spare_grammar() -> None:
+    """Have jsonschema do without a grammar of URIs, as where it is not installed.
+
+    nbformat imports jsonschema, and that takes seconds to compile it, for a format that no notebook's schema has.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 def _dump_no_core() -> None:
@@ -155,6 +208,12 @@ def _jobs(text: str) -> int:
 def _folder(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("an empty text is not a folder")
+    return Path(text)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text is not a path")
     return Path(text)
 
 

@@ -1,6 +1,7 @@
 """The folder of a run: `runs/<id>`, with `runs/latest` pointing to the newest."""
 
 import os
+import secrets
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -64,8 +65,13 @@ def held(folder: Path) -> Iterator[None]:
         raise UsageError(f"{folder} is in use by a run; wait for it, or choose another --out.") from error
 
 
+def run_id(folder: Path, out: Path | None) -> str:
+    """Return the name that tells a run apart: its folder's in `runs/`, else the moment and a random suffix."""
+    return folder.name if out is None else f"{_moment()}-{secrets.token_hex(2)}"
+
+
 def _new() -> Path:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = _moment()
     for number in count(1):
         folder = RUNS / (stamp if number == 1 else f"{stamp}-{number}")
         try:
@@ -76,8 +82,18 @@ def _new() -> Path:
     raise AssertionError("unreachable")
 
 
+def _moment() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
 def _point_latest(folder: Path) -> None:
     """Replace the link at one stroke, so that a reader always finds one."""
     link = RUNS / f".latest-{folder.name}"
     link.symlink_to(folder.name, target_is_directory=True)
     os.replace(link, RUNS / "latest")
+
+
+def shown(folder: Path) -> Path:
+    """Return a folder as a user names it."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder

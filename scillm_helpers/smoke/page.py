@@ -2,33 +2,18 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import plots, templates
-from .matrix import CAPABILITIES, matrix
+from .matrix import CAPABILITIES, Row, matrix
 from .results import CaseResult, Run
 from .signatures import Failure, failures
+from .story import Story
 from .words import plain, rate, seconds, verdict
 
 _SHOWN = 12  # cases named with a failure
 _LONGEST = 12_000  # characters of a source, and of a traceback, from its end
-
-
-@dataclass(frozen=True)
-class Story:
-    """Be what the past adds to a run; each by the id of a case.
-
-    `past` has the statuses, the newest last; `notable` what has changed, in words; `since` says of a
-    failure's signature when it was first seen. `nights` are dates with how many passed of how many.
-    """
-
-    past: Mapping[str, Sequence[Any]]
-    notable: Mapping[str, str]
-    since: Mapping[str, str]
-    nights: Sequence[tuple[str, int, int]]
 
 
 def as_html(run: Run, story: Story, folder: Path) -> str:
@@ -40,11 +25,9 @@ def as_html(run: Run, story: Story, folder: Path) -> str:
         verdict=verdict(run),
         models=list(dict.fromkeys(result.case.model for result in run.results)),
         failures=[_told(failure, story, folder) for failure in failures(run)],
-        notable=list(story.notable.items()),
+        changed=list(story.changed.items()),
         matrix={"names": list(CAPABILITIES.values()), "rows": rows if any(_shows(row) for row in rows) else []},
-        past={result.case.id: plots.strip(story.past.get(result.case.id, ())) for result in run.results}
-        if any(story.past.values())
-        else {},
+        past={case: plots.strip(statuses) for case, statuses in story.past.items()},
         ttft=plots.dots(_by_model(run, "ttft_s"), "Seconds to the first token, by model", seconds),
         throughput=plots.dots(_by_model(run, "tokens_per_s"), "Tokens per second, by model", rate),
         nights=plots.nights(story.nights),
@@ -52,7 +35,7 @@ def as_html(run: Run, story: Story, folder: Path) -> str:
     )
 
 
-def _shows(row: Any) -> bool:
+def _shows(row: Row) -> bool:
     return any(check.state != "not_run" for check in row.checks.values())
 
 

@@ -7,9 +7,13 @@ from typing import Self
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
+from .matrix import cells
 from .results import Case, CaseResult, Run, Status
 
+_STATES = {"works": "green", "fails": "red"}
 _STYLES: dict[Status, str] = {"passed": "green", "skipped": "yellow", "not_run": "yellow"}
 
 
@@ -64,6 +68,17 @@ def totals(run: Run) -> str:
     """Return the run's totals as a phrase; statuses that no case has are left out."""
     counts = ", ".join(f"{count} {status}" for status, count in run.totals.items() if count)
     return f"{counts} in {run.seconds:.1f} s"
+
+
+def matrix_table(run: Run) -> Table:
+    """Return the capability matrix: a row a model."""
+    heads, rows = cells(run)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for model, *told in rows:
+        table.add_row(escape(model), *(Text(text, style=_STATES.get(text.split(" ")[0], "")) for text in told))
+    return table
 
 
 def _why(result: CaseResult) -> str:

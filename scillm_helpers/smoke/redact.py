@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,8 +11,9 @@ from copy import deepcopy
 from typing import Any, Self
 from urllib.parse import quote, quote_plus
 
+from ..environment import env_file
 from . import pictures
-from .secrets import SHAPES
+from .secrets import SHAPES, secrets
 
 # What can stand inside a secret without being part of it: on a terminal, and in markup.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -40,6 +42,11 @@ class Redactor:
         ordered = sorted(secrets.items(), key=lambda item: -len(item[0]))  # one may be part of another
         self._literals = {form: name for value, name in ordered for form in _forms(value)}
         self._bytes = [form.encode(code) for form in self._literals for code in ("utf-8", "utf-16-le", "utf-16-be")]
+
+    @classmethod
+    def of_environment(cls, more: Mapping[str, str] | None = None) -> Self:
+        """Return a redactor of what the environment holds, also where it overrides `.env`, and of `more`."""
+        return cls(secrets(env_file(), os.environ) | dict(more or {}))
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""

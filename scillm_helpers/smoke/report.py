@@ -31,16 +31,16 @@ def write_junit(run: Run, files: Files) -> None:
     files.write("junit.xml", as_junit(run).decode())
 
 
-def read_results(folder: Path) -> Run:
-    """Return the run of which `folder` holds the `results.json`. Raises UsageError where it holds none."""
-    path = folder / RESULTS
+def read_results(path: Path, remedy: str = "start a new one") -> Run:
+    """Return the run of a `results.json`, or of the folder that holds it. Raises UsageError where there is none."""
+    path = path if path.is_file() else path / RESULTS
     try:
         return from_json(json.loads(path.read_bytes()))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); name the folder of a run.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
-        raise UsageError(f"{path} holds no results of a run ({why}); start a new one.") from error
+        raise UsageError(f"{path} holds no results of a run ({why}); {remedy}.") from error
 
 
 def as_json(run: Run) -> dict[str, Any]:

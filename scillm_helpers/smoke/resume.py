@@ -16,16 +16,18 @@ def find(name: str) -> tuple[Path, Run]:
         raise UsageError(f"{name!r} is not the folder of a run, nor one in {RUNS}/; see {RUNS}/.")
     folder = folder.resolve()
     run = report.read_results(folder)
+    return folder, run
+
+
+def check(run: Run) -> None:
+    """Raise UsageError where the run's cases cannot be executed again as they were."""
     for result in run.results:
         if any("[redacted " in str(value) for value in result.case.parameters.values()):
-            raise UsageError(
-                f"{folder.name} was given a secret as a parameter, which it has not kept; start a new run."
-            )
+            raise UsageError(f"{run.id} was given a secret as a parameter, which it has not kept; start a new run.")
         if not result.case.notebook.is_file():
             raise UsageError(
-                f"{result.case.notebook.name} is not where {folder.name} had it; resume where that run was started."
+                f"{result.case.notebook.name} is not where {run.id} had it; resume where that run was started."
             )
-    return folder, run
 
 
 def check_target(run: Run, target: Target, backend: str, models: list[str]) -> None:

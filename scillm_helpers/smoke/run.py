@@ -1,6 +1,5 @@
 """The command `run`: from its arguments to a run's folder and an exit status."""
 
-import json
 import os
 import platform
 import shutil
@@ -19,16 +18,19 @@ from rich.console import Console
 from ..environment import env_file
 from ..errors import UsageError
 from ..settings import Settings
-from . import engine, matrix, page, report, summary, warm
+from . import engine, history, report, warm
 from . import folder as run_folder
 from . import resume as earlier
 from .budget import FREE, Budget, Price, known_price
 from .files import Files
+from .past import Identity
 from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
-from .progress import LiveProgress, show, totals
+from .progress import LiveProgress, matrix_table, show, totals
+from .publish import publish
 from .redact import Redactor
 from .results import CaseResult, Run
-from .secrets import SHORTEST, secret_parameters, secrets, too_short
+from .secrets import SHORTEST, secret_parameters, too_short
+from .story import Story, story
 from .suite import Bounds, Suite
 from .target import Target, open_target
 
@@ -43,13 +45,14 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
     notebooks = find_notebooks(arguments.notebooks)
     check_parameters(notebooks, parameters)
     run_folder.check(arguments.out)
+    history.check(arguments.history)
     with open_target(settings) as target:
         models = target.models(settings, arguments.models, arguments.match)
         cases = make_cases(notebooks, parameters, models)
         prices = _prices(arguments, target, models)
         folder = run_folder.create(arguments.out, {notebook.parent for notebook in notebooks})
         run = Run(
-            id=folder.name,
+            id=run_folder.run_id(folder, arguments.out),
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=0.0,
             endpoint=target.kind,
@@ -62,7 +65,7 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
         )
         with run_folder.held(folder):
             (folder / _REQUESTS).unlink(missing_ok=True)  # an earlier run's, in the same --out
-            files = Files(folder, _redactor(environ, target, parameters))
+            files = Files(folder, _redactor(target, parameters))
             return _execute(run, files, target, environ, arguments, prices)
 
 
@@ -71,8 +74,10 @@ def resume(arguments: Namespace, environ: dict[str, str]) -> int:
     if arguments.notebooks or arguments.parameters or arguments.models or arguments.match or arguments.out:
         raise UsageError("--resume has its notebooks, parameters, models and folder from the run; leave them out.")
     folder, run = earlier.find(arguments.resume)
+    earlier.check(run)
     run_folder.check(folder)
     settings = Settings.from_env(environ)
+    history.check(arguments.history)
     with open_target(settings) as target:
         earlier.check_target(run, target, settings.library(), target.models(settings, list(run.models)))
         prices = _prices(arguments, target, sorted({result.case.model for result in run.results}))
@@ -84,7 +89,7 @@ def resume(arguments: Namespace, environ: dict[str, str]) -> int:
             results=tuple(earlier.remaining(run, folder)),
         )
         with run_folder.held(folder):
-            files = Files(folder, _redactor(environ, target, {}))
+            files = Files(folder, _redactor(target, {}))
             return _execute(now, files, target, environ, arguments, prices)
 
 
@@ -122,28 +127,33 @@ def _execute(
     finally:
         report.write_results(so_far(), files)
         report.write_junit(so_far(), files)
-        publish(so_far(), files)
-        for result in so_far().results:
+        known = report.redacted(so_far(), files.redactor)
+        publish(known, files, _remember(known, arguments.history, files.folder))
+        for result in known.results:
             if result.status == "not_run" and result.case.id not in progress.shown:
                 show(result, console)
-        console.print(f"{totals(so_far())}; see {_shown(files.folder)}/results.json")
+        if run.models:
+            console.print(matrix_table(known))
+        console.print(f"{totals(known)}; see {run_folder.shown(files.folder)}/report.html")
 
 
-def publish(run: Run, files: Files) -> None:
-    """Write what people read: the report, the summary and the matrix."""
-    shown = report.redacted(run, files.redactor)
-    files.write("report.html", page.as_html(shown, page.Story({}, {}, {}, []), files.folder))
-    files.write("summary.md", summary.as_markdown(shown))
-    files.write("matrix.md", summary.matrix(shown) + "\n")
-    files.write("matrix.json", json.dumps(matrix.as_json(shown), indent=1) + "\n")
+def _remember(run: Run, path: Path, folder: Path) -> Story:
+    """Add a run to the history, and return what that makes of it. A history that fails changes no exit status."""
+    try:
+        with history.History.open(path) as known:
+            known.add(run)
+            return story(run, known.past(Identity.of(run, result) for result in run.results))
+    except UsageError as error:
+        remedy = f"add this run with scillm-smoke history --import {run_folder.shown(folder)}"
+        print(f"scillm-smoke: {error} Then {remedy}.", file=sys.stderr)
+        return Story()
 
 
-def _redactor(environ: Mapping[str, str], target: Target, parameters: Mapping[str, Any]) -> Redactor:
-    """Return what takes every secret out that the run may meet, also those of `.env` that the shell overrides."""
-    environs = (environ, env_file(), os.environ)
-    for name in too_short(*environs):
+def _redactor(target: Target, parameters: Mapping[str, Any]) -> Redactor:
+    """Return what takes every secret out that the run may meet, and tell of what it cannot find."""
+    for name in too_short(env_file(), os.environ):
         print(f"scillm-smoke: {name} is shorter than {SHORTEST} characters: it is not redacted.", file=sys.stderr)
-    return Redactor(secret_parameters(parameters) | secrets(*environs) | {target.api_key: "CHUTES_API_KEY"})
+    return Redactor.of_environment(secret_parameters(parameters) | {target.api_key: "CHUTES_API_KEY"})
 
 
 def _prices(arguments: Namespace, target: Target, models: list[str]) -> dict[str, Price | None]:
@@ -171,8 +181,3 @@ def _git_commit() -> str | None:
         return None
     done = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
     return done.stdout.strip() or None
-
-
-def _shown(folder: Path) -> Path:
-    here = Path.cwd()
-    return folder.relative_to(here) if folder.is_relative_to(here) else folder

@@ -1,0 +1,60 @@
+"""A run -> all that people read of it: the report, its notebooks' pages, the summary, the matrix."""
+
+import json
+import webbrowser
+from argparse import Namespace
+from pathlib import Path
+
+import nbformat
+
+from ..errors import UsageError
+from . import matrix, notebook_page, page, report, summary
+from . import resume as earlier
+from .files import Files
+from .folder import shown
+from .history import History
+from .past import Identity, Past
+from .redact import Redactor
+from .results import Run
+from .story import Story, story
+from .templates import page as page_of
+
+
+def publish(run: Run, files: Files, told: Story) -> None:
+    """Write what people read of a run, which holds no secrets any more."""
+    files.write("report.html", page.as_html(run, told, files.folder))
+    files.write("summary.md", summary.as_markdown(run))
+    files.write("matrix.md", summary.matrix(run) + "\n")
+    files.write("matrix.json", json.dumps(matrix.as_json(run), indent=1) + "\n")
+
+
+def again(arguments: Namespace) -> int:
+    """Write the report of an earlier run anew, and return the exit status."""
+    folder, run = earlier.find(arguments.run)
+    known = story(run, _past(run, arguments.history))
+    files = Files(folder, Redactor.of_environment())
+    for result in run.results:
+        if result.executed and not (folder / page_of(result.executed)).is_file():
+            _write_page(folder / result.executed, files)
+    publish(report.redacted(run, files.redactor), files, known)
+    print(f"{shown(folder)}/report.html")
+    if arguments.open:
+        webbrowser.open((folder / "report.html").as_uri())
+    return 0
+
+
+def _past(run: Run, path: Path) -> dict[Identity, list[Past]]:
+    """Return what the history knows of the run's cases; a report without one is a report."""
+    if not path.exists():
+        return {}
+    with History.read(path) as history:
+        return history.past(Identity.of(run, result) for result in run.results)
+
+
+def _write_page(copy: Path, files: Files) -> None:
+    """Write the page of an executed copy: a run that was killed has left some without."""
+    try:
+        notebook = nbformat.read(copy, as_version=4)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{copy} cannot be read ({type(error).__name__}); resume the run.") from error
+    files.write(page_of(f"notebooks/{copy.name}"), notebook_page.as_html(files.redactor.notebook(notebook), copy.stem))
