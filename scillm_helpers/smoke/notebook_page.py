@@ -32,7 +32,7 @@ def _exporter() -> Any:
     warnings.filterwarnings("ignore", message="Your element with mimetype", category=UserWarning)
     quiet = logging.getLogger(__name__)
     quiet.setLevel(logging.CRITICAL)
-    exporter: Any = HTMLExporter(template_name="basic", log=quiet)  # type: ignore[no-untyped-call]
+    exporter: Any = HTMLExporter(template_name="basic", exclude_anchor_links=True, log=quiet)  # type: ignore[no-untyped-call]
     exporter.register_filter("clean_html", lambda part: part)  # all of it is cleaned, once
     return exporter
 

@@ -1,5 +1,6 @@
 """Pictures of a run, as SVG inside a page: no script, no file beside it, its colours are the page's."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -59,19 +60,21 @@ def dots(values: dict[str, list[float]], about: str, shown: Callable[[float], st
 
 
 def strip(statuses: Sequence[Status]) -> Markup:
-    """Return a case's past as a band, the newest night last: one stripe a run, equal neighbours as one."""
+    """Return a case's past as a band of stripes, one a run, the newest last."""
     if not statuses:
         return Markup()
-    paths, place = [], 0
+    stripes: dict[Status, list[str]] = defaultdict(list)
+    place = 0
     for status, run in groupby(statuses):
         length = len(list(run))
-        paths.append(Markup('<path class="{}" d="M{} 0h{}v9h-{}z"/>').format(status, place, length, length))
+        stripes[status].append(f"M{place} 0h{length}v9h-{length}z")
         place += length
-    good = sum(1 for status in statuses if status == "passed")
-    about = f"{good} of the last {place} runs passed"
-    return Markup(
-        '<svg class="strip" viewBox="0 0 {} 9" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
-    ).format(place, about, Markup().join(paths))
+    paths = Markup().join(
+        Markup('<path class="{}" d="{}"/>').format(name, "".join(own)) for name, own in stripes.items()
+    )
+    about = f"{statuses.count('passed')} of the last {place} runs passed"
+    svg = '<svg class="strip" viewBox="0 0 {} 9" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    return Markup(svg).format(place, about, paths)
 
 
 def nights(counts: Sequence[tuple[str, int, int]]) -> Markup:

@@ -19,6 +19,12 @@ def find(name: str) -> tuple[Path, Run]:
     return folder, run
 
 
+def check_replaceable(out: Path | None) -> None:
+    """Raise UsageError where `out` has a `results.json` that this version cannot read: it may be of value to another."""
+    if out is not None and (out / report.RESULTS).exists():
+        report.read_results(out, "choose another --out")
+
+
 def check(run: Run) -> None:
     """Raise UsageError where the run's cases cannot be executed again as they were."""
     for result in run.results:

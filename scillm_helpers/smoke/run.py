@@ -45,6 +45,7 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
     notebooks = find_notebooks(arguments.notebooks)
     check_parameters(notebooks, parameters)
     run_folder.check(arguments.out)
+    earlier.check_replaceable(arguments.out)
     history.check(arguments.history)
     with open_target(settings) as target:
         models = target.models(settings, arguments.models, arguments.match)
