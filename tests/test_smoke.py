@@ -136,8 +136,8 @@ def test_runs_folder_and_latest(smoke: Smoke) -> None:
     for _ in range(2):
         assert smoke("run").returncode == 0
     runs = sorted(path.name for path in (smoke.folder / "runs").iterdir())
-    assert len(runs) == 3
-    assert runs[-1] == "latest"
+    assert len(runs) == 4
+    assert runs[2:] == ["history.sqlite", "latest"]
     assert os.readlink(smoke.folder / "runs" / "latest") == runs[1]
     assert json.loads((smoke.folder / "runs" / "latest" / "results.json").read_text())["run"]["id"] == runs[1]
 

@@ -179,5 +179,5 @@ def test_notable_in_words() -> None:
     assert notable(past("passed", "timeout", commit=None)) == ["failing since 2026-10-03 (run run-2): timeout"]
     assert notable(past("failed", "passed", "flaky")) == ["flaky 2x"]
     assert notable(timed(*STEADY, 2.1)) == ["TTFT 2.10 s, usually 0.24-0.36 s"]
-    assert notable(timed(speeds=(50.0,) * 8 + (3.0,))) == ["3 tokens/s, usually 40-60"]
+    assert notable(timed(speeds=(50.0,) * 8 + (3.0,))) == ["3.0 tokens/s, usually 40.0-60.0"]
     assert notable(timed(*STEADY)) == []

@@ -5,7 +5,9 @@ Written through sqlite-utils, on a connection whose transactions are said here: 
 """
 
 import json
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -49,7 +51,7 @@ class History(AbstractContextManager["History"]):
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a history to add to, created where there is none. No lock stays, and nothing is written yet.
+        """Open a history to add to, created where there is none; no lock stays.
 
         Raises UsageError where the file is no database or a damaged one, another application's,
         of another version, or cannot be written; the file stays as it is.
@@ -57,8 +59,8 @@ class History(AbstractContextManager["History"]):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{path} cannot be created ({error.strerror}); name another with --history.") from error
-        if path.exists():
+            raise _not_created(path, error) from error
+        if os.path.exists(path):
             cls.read(path).close()
         with _told(path):
             history = cls(path, _connected(path, "rwc"))
@@ -69,7 +71,7 @@ class History(AbstractContextManager["History"]):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Open a history only to read it. Raises UsageError as `open` does, and where there is none."""
-        if not path.exists():
+        if not os.path.exists(path):
             raise no_runs(path)
         if path.is_dir():
             raise UsageError(f"{path} is a folder, and no history of runs; name a file with --history.")
@@ -218,13 +220,25 @@ class History(AbstractContextManager["History"]):
 
 
 def check(path: Path) -> None:
-    """Raise UsageError where a run could not be added to the history."""
-    History.open(path).close()
+    """Raise UsageError where a run could not be added to the history; one that is not there is not created."""
+    if os.path.exists(path):
+        History.open(path).close()
+        return
+    folder = next(parent for parent in path.absolute().parents if os.path.exists(parent))
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _not_created(path, error) from error
 
 
 def no_runs(path: Path) -> UsageError:
     """Return what there is to say of a history that is empty, or not there."""
     return UsageError(f"{path} has no runs yet; run scillm-smoke run, or add some with --import.")
+
+
+def _not_created(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{path} cannot be created ({error.strerror}); name another with --history.")
 
 
 def _connected(path: Path, mode: _Mode) -> Database:

@@ -19,8 +19,8 @@ def notable(past: Sequence[Past]) -> list[str]:
 
 
 def measured(metric: Metric, value: float) -> str:
-    """Return a value with as many digits as mean something: `0.21`, `48`."""
-    return f"{value:.2f}" if metric == "ttft_s" else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+    """Return a value with as many digits as mean something: `0.21` seconds, `48.5` tokens per second."""
+    return f"{value:.2f}" if metric == "ttft_s" else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 def _failing(first: Past) -> str:
