@@ -18,7 +18,7 @@ from sqlite_utils.db import Table
 
 from ..errors import UsageError
 from .past import Identity, Past, PastRun
-from .results import CaseResult, Run
+from .results import CaseResult, Run, Usage
 from .signatures import signature
 
 SCHEMA_VERSION = 1
@@ -123,6 +123,18 @@ class History(AbstractContextManager["History"]):
         for results in known.values():
             results.sort(key=_in_order)  # cheap: most come in the order of time, since they were added so
         return {identity: known[numbers[identity]] if identity in numbers else [] for identity in wanted}
+
+    def usages(self) -> dict[tuple[str, str], Usage]:
+        """Return what each notebook has used when it last passed, whatever the model, by name and parameters."""
+        question = (
+            "SELECT name, parameters, calls, prompt_tokens, completion_tokens, most_completion_tokens"
+            ' FROM results JOIN cases ON cases.number = "case" JOIN runs ON runs.number = run'
+            " WHERE status = 'passed' ORDER BY started_at"
+        )
+        with _told(self._path):
+            return {
+                (name, parameters): Usage(*counts) for name, parameters, *counts in self._database.execute(question)
+            }
 
     def _check(self) -> None:
         """Raise where the file is not a whole history of this version, nor empty."""

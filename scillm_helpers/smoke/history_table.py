@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from . import trends
 from .notable import measured, notable
 from .past import EMBEDDED, Identity, Past
+from .tables import new_table, plain_text, print_table
 from .trends import Metric, Night
 
 _Metric = Metric | Literal["seconds"]
@@ -19,7 +18,7 @@ _Metric = Metric | Literal["seconds"]
 
 def show_cases(past: Mapping[Identity, Sequence[Past]], console: Console) -> None:
     """Print a row for each case, and below what is notable."""
-    table = _table()
+    table = new_table()
     labels = _labels(past)
     for name in (*labels, "nights", "passed", "TTFT s", "tokens/s"):
         table.add_column(
@@ -29,8 +28,8 @@ def show_cases(past: Mapping[Identity, Sequence[Past]], console: Console) -> Non
         known = (trends.usually(results, "ttft_s"), trends.usually(results, "tokens_per_s"))
         told = [str(len(trends.nights(results))), _share(trends.pass_rate(results))]
         told += [_value("ttft_s", known[0]), _value("tokens_per_s", known[1])]
-        table.add_row(*(_text(label(identity)) for label in labels.values()), *told)
-    _print(table, console)
+        table.add_row(*(plain_text(label(identity)) for label in labels.values()), *told)
+    print_table(table, console)
     for identity, results in past.items():
         _show_notable(" ".join(label(identity) for label in labels.values()), results, console)
 
@@ -38,15 +37,15 @@ def show_cases(past: Mapping[Identity, Sequence[Past]], console: Console) -> Non
 def show_nights(past: Mapping[Identity, Sequence[Past]], console: Console) -> None:
     """Print a table for each case, with a row for each of its nights."""
     for place, (identity, results) in enumerate(past.items()):
-        console.print(_text(("\n" if place else "") + _title(identity)))
-        table = _table()
+        console.print(plain_text(("\n" if place else "") + _title(identity)))
+        table = new_table()
         for name in ("night", "runs", "passed", "TTFT s", "tokens/s", "seconds"):
             table.add_column(name, justify="left" if name == "night" else "right", no_wrap=True)
         table.add_column("commit", no_wrap=True)
         table.add_column("not passed", overflow="fold")
         for night in trends.nights(results):
             table.add_row(*_row(night))
-        _print(table, console)
+        print_table(table, console)
         _show_notable("", results, console)
 
 
@@ -55,11 +54,11 @@ def _row(night: Night) -> list[str | Text]:
     told = [f"{cause} {count}x" if count > 1 else str(cause) for cause, count in night.causes.items()]
     told += [f"skipped {night.skipped}x" if night.skipped > 1 else "skipped"] if night.skipped else []
     return [
-        _text(night.date),
+        plain_text(night.date),
         str(night.runs),
         _share(night.pass_rate),
         *(_value(metric, getattr(night, metric)) for metric in metrics),
-        _text(night.results[-1].run.commit),
+        plain_text(night.results[-1].run.commit),
         ", ".join(told),
     ]
 
@@ -88,27 +87,7 @@ def _parameters(identity: Identity) -> str:
 
 def _show_notable(label: str, past: Sequence[Past], console: Console) -> None:
     for phrase in notable(past):
-        console.print(_text(f"{label}: {phrase}" if label else phrase), style="yellow")
-
-
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-
-
-def _print(table: Table, console: Console) -> None:
-    """Print a table: folded to a terminal's width, or a row a line in a file, where `grep` looks for it."""
-    if not console.is_terminal:
-        console.width = max(
-            console.width, Measurement.get(console, console.options.update(width=10_000), table).maximum
-        )
-    console.print(table, soft_wrap=False)
-
-
-def _text(told: str) -> Text:
-    """Return what comes from files as it is: neither markup, nor anything that a terminal would obey."""
-    return Text(
-        "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in told)
-    )
+        console.print(plain_text(f"{label}: {phrase}" if label else phrase), style="yellow")
 
 
 def _share(rate: float | None) -> str:

@@ -28,7 +28,7 @@ class Identity:
         """Return the identity of a case of this run."""
         case = result.case
         where = EMBEDDED if run.endpoint == "embedded" else run.api_base  # the embedded one has a new port each time
-        return cls(case.id.removesuffix(f"@{case.model}"), case.model, where, canonical(case.parameters))
+        return cls(case.name, case.model, where, canonical(case.parameters))
 
 
 @dataclass(frozen=True, slots=True)

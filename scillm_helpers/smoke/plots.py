@@ -73,8 +73,9 @@ def strip(statuses: Sequence[Status]) -> Markup:
         Markup('<path class="{}" d="{}"/>').format(name, "".join(own)) for name, own in stripes.items()
     )
     about = f"{statuses.count('passed')} of the last {place} runs passed"
-    svg = '<svg class="strip" viewBox="0 0 {} 9" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
-    return Markup(svg).format(place, about, paths)
+    return Markup(
+        '<svg class="strip" viewBox="0 0 {} 9" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    ).format(place, about, paths)
 
 
 def nights(counts: Sequence[tuple[str, int, int]]) -> Markup:

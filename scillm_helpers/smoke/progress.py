@@ -7,11 +7,10 @@ from typing import Self
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
 from .matrix import cells
 from .results import Case, CaseResult, Run, Status
+from .tables import new_table, plain_text, print_table
 
 _STATES = {"works": "green", "fails": "red"}
 _STYLES: dict[Status, str] = {"passed": "green", "skipped": "yellow", "not_run": "yellow"}
@@ -23,10 +22,10 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     def __init__(self, console: Console, after_each: Callable[[], None]) -> None:
         """Show on `console`; call `after_each` whenever a result has been shown."""
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        self._console = console
+        self.console = console
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
-        self.shown: set[str] = set()  # the ids of the cases whose line has been printed
+        self._shown: set[str] = set()  # the ids of the cases whose line has been printed
         self._after_each = after_each
 
     def __enter__(self) -> Self:
@@ -43,15 +42,23 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     def failed_for_now(self, result: CaseResult) -> None:
         """Replace a running case by the line of a failure that is not the last word."""
         self._progress.remove_task(self._tasks.pop(result.case.id))
-        show(result, self._console, "; it is tried again")
+        show(result, self.console, "; it is tried again")
         self._after_each()
 
     def finished(self, result: CaseResult) -> None:
         """Replace a running case by the line of its result."""
         self._progress.remove_task(self._tasks.pop(result.case.id))
-        show(result, self._console)
-        self.shown.add(result.case.id)
+        show(result, self.console)
+        self._shown.add(result.case.id)
         self._after_each()
+
+    def conclude(self, run: Run) -> None:
+        """Print a line for each case that was not run, and the matrix where models were named."""
+        for result in run.results:
+            if result.status == "not_run" and result.case.id not in self._shown:
+                show(result, self.console)
+        if run.models:
+            show_matrix(run, self.console)
 
 
 def show(result: CaseResult, console: Console, more: str = "") -> None:
@@ -70,15 +77,19 @@ def totals(run: Run) -> str:
     return f"{counts} in {run.seconds:.1f} s"
 
 
-def matrix_table(run: Run) -> Table:
-    """Return the capability matrix: a row a model."""
+def show_matrix(run: Run, console: Console) -> None:
+    """Print the capability matrix: a row a model; on a narrow terminal a word a line, that models stay readable."""
     heads, rows = cells(run)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for head in heads:
-        table.add_column(head, overflow="fold")
+    columns = list(zip(heads, *rows, strict=True))
+    narrow = console.is_terminal and sum(max(map(len, column)) + 2 for column in columns) > console.width
+    table = new_table()
+    table.padding = (0, 1 if narrow else 2, 0, 0)
+    for head, *column in columns:
+        longest = max(len(word) for text in (head, *column) for word in text.split(" "))
+        table.add_column(head, overflow="fold", width=longest if narrow and head != heads[0] else None)
     for model, *told in rows:
-        table.add_row(escape(model), *(Text(text, style=_STATES.get(text.split(" ")[0], "")) for text in told))
-    return table
+        table.add_row(plain_text(model), *(plain_text(text, _STATES.get(text.split(" ")[0], "")) for text in told))
+    print_table(table, console)
 
 
 def _why(result: CaseResult) -> str:

@@ -26,6 +26,11 @@ class Case:
     parameters: dict[str, Any]
     model: str
 
+    @property
+    def name(self) -> str:
+        """Return the id without the model that it has where there are several."""
+        return self.id.removesuffix(f"@{self.model}")
+
 
 @dataclass(frozen=True)
 class Reason:

@@ -23,9 +23,10 @@ from . import folder as run_folder
 from . import resume as earlier
 from .budget import FREE, Budget, Price, known_price
 from .files import Files
+from .forecast import forecast
 from .past import Identity
 from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
-from .progress import LiveProgress, matrix_table, show, totals
+from .progress import LiveProgress, totals
 from .publish import publish
 from .redact import Redactor
 from .results import CaseResult, Run
@@ -114,8 +115,11 @@ def _execute(
         return replace(run, seconds=round(time.perf_counter() - began, 3), results=tuple(suite.results.values()))
 
     target.log_to(files.folder / _REQUESTS, files.redactor)
-    todo = [result for result in run.results if result.status == "not_run"]
+    todo = [result.case for result in run.results if result.status == "not_run"]
     console.print(_headline(len(todo), len(run.results), arguments.jobs, target.kind))
+    if target.kind == "live" and todo:
+        with history.History.open(arguments.history) as known:
+            console.print(forecast(todo, known, prices))
     report.write_results(so_far(), files)
     progress = LiveProgress(console, lambda: report.write_results(so_far(), files))
     try:
@@ -126,16 +130,17 @@ def _execute(
             suite.run(arguments.jobs, progress)
         return 0 if so_far().good else 1
     finally:
-        report.write_results(so_far(), files)
-        report.write_junit(so_far(), files)
-        known = report.redacted(so_far(), files.redactor)
-        publish(known, files, _remember(known, arguments.history, files.folder))
-        for result in known.results:
-            if result.status == "not_run" and result.case.id not in progress.shown:
-                show(result, console)
-        if run.models:
-            console.print(matrix_table(known))
-        console.print(f"{totals(known)}; see {run_folder.shown(files.folder)}/report.html")
+        _conclude(so_far(), files, arguments.history, progress)
+
+
+def _conclude(run: Run, files: Files, path: Path, progress: LiveProgress) -> None:
+    """Write and tell what came of a run, whatever has ended it."""
+    report.write_results(run, files)
+    report.write_junit(run, files)
+    run = report.redacted(run, files.redactor)
+    publish(run, files, _remember(run, path, files.folder))
+    progress.conclude(run)
+    progress.console.print(f"{totals(run)}; see {run_folder.shown(files.folder)}/report.html")
 
 
 def _remember(run: Run, path: Path, folder: Path) -> Story:
