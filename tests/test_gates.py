@@ -62,4 +62,4 @@ def test_skip_stops_with_the_reason(shown: list[dict[str, Any]]) -> None:
     """A capability that is missing is no failure."""
     with pytest.raises(Skipped, match="no vision"):
         records.skip("vision", "no vision")
-    assert shown[0][records.MIME_TYPE] == {"check": "vision", "ok": None, "skipped": "no vision"}
+    assert shown[0][records.MIME_TYPE] == {"check": "vision", "ok": None, "skipped": "no vision", "unsupported": False}

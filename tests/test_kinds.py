@@ -103,5 +103,5 @@ def test_missing_capability_is_told_from_a_bad_request(llm: Client) -> None:
     for model in ("embedded/text-1", "embedded/omni-1"):
         with pytest.raises(litellm.BadRequestError) as caught:
             llm.completion(model=model, messages=messages)
-        seen.append(is_unsupported(caught.value))
+        seen.append(is_unsupported(caught.value, "vision"))
     assert seen == [True, False]

@@ -121,7 +121,7 @@ def test_other_endpoint_is_another_run(smoke: Smoke, endpoint: serve.Endpoint) -
     assert smoke.run().returncode == 1
     line = refused(smoke("run", "--resume", smoke.out, **endpoint.environ))
     assert line == (
-        f"{smoke.results['run']['id']} was a run of embedded/omni-1 with litellm on the embedded endpoint, and this would be one of "
+        "out was a run of embedded/omni-1 with litellm on the embedded endpoint, and this would be one of "
         f"embedded/omni-1 with litellm on {endpoint.api_base}; start a new run."
     )
 

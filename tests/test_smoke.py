@@ -29,14 +29,21 @@ def test_four_tutorials_pass(smoke: Smoke) -> None:
     for case in results["cases"]:
         assert set(case) == {
             "id", "notebook", "parameters", "model", "status", "seconds", "attempt", "retried_for", "executed",
-            "reason", "records", "tokens",
+            "reason", "records", "checks", "calls", "tokens", "cost_usd", "started_s", "worker", "digest",
         }  # fmt: skip
         assert case["reason"] is None
         assert (smoke.out / case["executed"]).is_file()
     checks = [record["check"] for case in results["cases"] for record in case["records"]]
     assert checks == ["chat", "streaming", "json_object", "json_schema", "vision"]
     assert results["cases"][1]["records"][0]["ttft_s"] > 0
-    assert results["cases"][1]["tokens"] == {"prompt": 15, "completion": 12}
+    assert [case["calls"] for case in results["cases"]] == [2, 6, 3, 2]
+    posts = [request for request in smoke.requests if (request["path"], request["status"]) == ("/v1/chat/completions", 200)]
+    assert len(posts) == 13  # what was counted is what was answered
+    assert results["cases"][1]["tokens"] == {"prompt": 90, "completion": 48, "most_completion": 384}
+    assert [case["cost_usd"] for case in results["cases"]] == [0.0] * 4
+    assert sorted(path.name for path in smoke.out.iterdir() if not path.name.startswith(".")) == [
+        "junit.xml", "matrix.json", "matrix.md", "notebooks", "report.html", "requests.jsonl", "results.json", "summary.md"
+    ]  # fmt: skip
     suite = ElementTree.parse(smoke.out / "junit.xml").getroot().find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "0", "0")
@@ -302,7 +309,7 @@ def test_every_case_has_its_own_id(smoke: Smoke) -> None:
         write(smoke.folder / f"{name}.ipynb", "1")
     assert smoke.run("x", "y", "z").returncode == 0
     assert [case["id"] for case in smoke.results["cases"]] == ["a", "a-2", "a-2-2"]
-    assert len(list((smoke.out / "notebooks").iterdir())) == 3
+    assert len(list((smoke.out / "notebooks").glob("*.ipynb"))) == 3
 
 
 @pytest.mark.parametrize("value", ["{1,2}", "b'x'", "{(1,2):3}", "1e999"])

@@ -29,7 +29,7 @@ def check(out: Path | None) -> None:
                 file.flush()
         except OSError as error:
             remedy = "choose another --out." if folder == there else "set TMPDIR to another folder."
-            raise UsageError(f"{folder} cannot be written to ({error.strerror}); make room, or {remedy}") from error
+            raise UsageError(f"{folder} cannot be written to ({error.strerror}); {remedy}") from error
 
 
 def create(out: Path | None, sources: Collection[Path]) -> Path:

@@ -25,23 +25,23 @@ def check_replaceable(out: Path | None) -> None:
         report.read_results(out, "choose another --out")
 
 
-def check(run: Run) -> None:
+def check(run: Run, folder: Path) -> None:
     """Raise UsageError where the run's cases cannot be executed again as they were."""
     for result in run.results:
         if any("[redacted " in str(value) for value in result.case.parameters.values()):
-            raise UsageError(f"{run.id} was given a secret as a parameter, which it has not kept; start a new run.")
+            raise UsageError(f"{folder.name} was given a secret as a parameter, which it has not kept; start a new run.")
         if not result.case.notebook.is_file():
             raise UsageError(
-                f"{result.case.notebook.name} is not where {run.id} had it; resume where that run was started."
+                f"{result.case.notebook.name} is not where {folder.name} had it; resume where that run was started."
             )
 
 
-def check_target(run: Run, target: Target, backend: str, models: list[str]) -> None:
+def check_target(run: Run, folder: Path, target: Target, backend: str, models: list[str]) -> None:
     """Raise UsageError where the rest of the run would not be comparable to what it has."""
     was = _described(run.endpoint, run.api_base, run.backend, [result.case.model for result in run.results])
     now = _described(target.kind, target.api_base, backend, models)
     if was != now:
-        raise UsageError(f"{run.id} was a run of {was}, and this would be one of {now}; start a new run.")
+        raise UsageError(f"{folder.name} was a run of {was}, and this would be one of {now}; start a new run.")
 
 
 def _described(kind: str, api_base: str, backend: str, models: list[str]) -> str:

@@ -76,12 +76,12 @@ def resume(arguments: Namespace, environ: dict[str, str]) -> int:
     if arguments.notebooks or arguments.parameters or arguments.models or arguments.match or arguments.out:
         raise UsageError("--resume has its notebooks, parameters, models and folder from the run; leave them out.")
     folder, run = earlier.find(arguments.resume)
-    earlier.check(run)
+    earlier.check(run, folder)
     run_folder.check(folder)
     settings = Settings.from_env(environ)
     history.check(arguments.history)
     with open_target(settings) as target:
-        earlier.check_target(run, target, settings.library(), target.models(settings, list(run.models)))
+        earlier.check_target(run, folder, target, settings.library(), target.models(settings, list(run.models)))
         prices = _prices(arguments, target, sorted({result.case.model for result in run.results}))
         now = replace(
             run,
