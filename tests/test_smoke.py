@@ -37,7 +37,9 @@ def test_four_tutorials_pass(smoke: Smoke) -> None:
     assert checks == ["chat", "streaming", "json_object", "json_schema", "vision"]
     assert results["cases"][1]["records"][0]["ttft_s"] > 0
     assert [case["calls"] for case in results["cases"]] == [2, 6, 3, 2]
-    posts = [request for request in smoke.requests if (request["path"], request["status"]) == ("/v1/chat/completions", 200)]
+    posts = [
+        request for request in smoke.requests if (request["path"], request["status"]) == ("/v1/chat/completions", 200)
+    ]
     assert len(posts) == 13  # what was counted is what was answered
     assert results["cases"][1]["tokens"] == {"prompt": 90, "completion": 48, "most_completion": 384}
     assert [case["cost_usd"] for case in results["cases"]] == [0.0] * 4

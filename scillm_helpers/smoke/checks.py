@@ -49,7 +49,8 @@ def _recorded(name: str, own: list[dict[str, Any]]) -> Check:
 def _unrecorded(name: str, failed: bool, unsupported: list[str], kind: Kind | None) -> Check:
     if not failed:
         return Check(name, "not_run")
-    return Check(name, "not_supported") if name in unsupported else Check(name, "fails", kind)
+    lacks = name in unsupported or "chat" in unsupported  # without chat there is nothing
+    return Check(name, "not_supported") if lacks else Check(name, "fails", kind)
 
 
 def _number(value: Any) -> float | None:

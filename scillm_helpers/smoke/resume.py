@@ -29,7 +29,9 @@ def check(run: Run, folder: Path) -> None:
     """Raise UsageError where the run's cases cannot be executed again as they were."""
     for result in run.results:
         if any("[redacted " in str(value) for value in result.case.parameters.values()):
-            raise UsageError(f"{folder.name} was given a secret as a parameter, which it has not kept; start a new run.")
+            raise UsageError(
+                f"{folder.name} was given a secret as a parameter, which it has not kept; start a new run."
+            )
         if not result.case.notebook.is_file():
             raise UsageError(
                 f"{result.case.notebook.name} is not where {folder.name} had it; resume where that run was started."
