@@ -244,7 +244,7 @@ def _dollars(text: str) -> float:
         dollars = float(text)
     except ValueError:
         dollars = -1.0
-    if not 0 <= dollars < 1_000_000:
+    if not 0 <= dollars <= 1_000_000:
         raise argparse.ArgumentTypeError(f"{text} is not a number of US dollars: 0 or more")
     return dollars
 

@@ -21,7 +21,9 @@ def forecast(cases: Sequence[Case], history: History, prices: Mapping[str, Price
     if known:
         total = sum((usage for _, usage in known.values()), Usage())
         most = total.most_completion_tokens
-        parts.append(f"{total.calls} calls, {total.prompt_tokens:,} tokens of prompts")
+        parts.append(
+            f"{total.calls} {'call' if total.calls == 1 else 'calls'}, {total.prompt_tokens:,} tokens of prompts"
+        )
         parts.append("replies without a limit of tokens" if most is None else f"at most {most:,} tokens of replies")
         parts.append(_cost(list(known.values()), prices))
     line = f"Plan: {', '.join(parts)}."

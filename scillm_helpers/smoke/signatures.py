@@ -18,7 +18,7 @@ _VARYING = [
         (r"\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b", "<address>"),
         (r"\b0x[0-9a-f]+\b", "<address>"),
         (r"(?<![\w.])/[\w.-]+(/[\w.-]+)+", "<path>"),
-        (r"\b(?=[a-z-]*\d)[a-z]+[-_][\w-]{8,}", "<id>"),  # chatcmpl-Bx1..., req_011C...
+        (r"\b(?=[a-z_-]*\d)[a-z]+[-_][\w-]{8,}", "<id>"),  # chatcmpl-Bx1..., req_011C...
         (r"\b(?=[a-f]*\d)[0-9a-f]{12,}\b", "<id>"),
         (r"\d+(\.\d+)?", "<n>"),
     )
@@ -74,7 +74,8 @@ def signature(result: CaseResult) -> str:
         return f"{reason.kind}"
     message = reason.message
     for name, placeholder in ((result.case.model, "<model>"), (result.case.notebook.stem, "<notebook>")):
-        message = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", placeholder, message) if name else message
+        if len(name) > 3:  # a shorter one may be any word
+            message = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", placeholder, message)
     for pattern, placeholder in _VARYING:
         message = pattern.sub(placeholder, message)
     return f"{reason.kind or result.status}: {message}"

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from decimal import Decimal
 
 from .results import Check, Run, Status
 
@@ -58,7 +59,9 @@ def dollars(value: float | None) -> str:
     """Return US dollars."""
     if value is None:
         return "unknown"
-    return "$0" if value == 0 else f"${value:.2f}" if value >= 1 else f"${value:.2g}"
+    if value >= 0.995 or value == 0:
+        return f"${value:,.2f}" if value else "$0"
+    return f"${Decimal(f'{value:.1e}'):f}"  # two digits that count, and no exponent
 
 
 def moment(text: str) -> str:
