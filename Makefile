@@ -1,4 +1,4 @@
-# smoke · test · lab · tutorials · lint · bench. Each sets up all it needs in .venv.
+# smoke · report · test · lab · tutorials · lint · bench · screenshot. Each sets up all it needs in .venv.
 #
 # For CI, and the same by hand:
 #   packages          installs what the tests call and a clean machine may lack (Debian, Ubuntu)
@@ -31,11 +31,14 @@ RUNS ?= runs/latest
 SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
 export MATCH
 
-.PHONY: smoke test lab tutorials lint bench clean
+.PHONY: smoke report test lab tutorials lint bench screenshot clean
 .PHONY: packages smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke run
+
+report: $(RUN)
+	$(BIN)/python -m scillm_helpers.smoke report --open
 
 test: $(DEV)
 	$(KEYLESS) $(BIN)/python -m pytest -n 2 --dist loadfile --nbval tests notebooks
@@ -53,6 +56,9 @@ lint: $(DEV)
 
 bench: $(BENCH)
 	$(BIN)/python -m benchmarks.bench
+
+screenshot: $(DEV)
+	$(KEYLESS) $(BIN)/python -m tools.screenshot
 
 packages:
 	.ci/packages

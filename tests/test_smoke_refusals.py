@@ -2,6 +2,7 @@ import json
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import psutil
 import pytest
@@ -155,3 +156,51 @@ def test_serve_on_a_taken_port_isrefused(smoke: Smoke) -> None:
         port = taken.getsockname()[1]
         line = refused(smoke("serve", "--port", str(port)))
     assert line == f"port {port} cannot be served (Address already in use); choose another --port."
+
+
+# Disks that are full
+
+
+def _mounted(folder: Path, size: str) -> None:
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip("only root can mount a small disk")
+
+
+def test_full_disk_is_told_before_any_call(smoke: Smoke, endpoint: serve.Endpoint) -> None:
+    """A disk with less room than a report takes: one line, no request, no folder."""
+    write(smoke.folder / "a.ipynb", "1")
+    disk = smoke.folder / "disk"
+    disk.mkdir()
+    _mounted(disk, "64k")
+    before = len(endpoint.log.entries)
+    try:
+        line = refused(smoke("run", "a.ipynb", "--out", disk / "out", **endpoint.environ))
+        assert line == f"{disk} cannot be written to (No space left on device); choose another --out."
+        assert list(disk.iterdir()) == []
+        line = refused(smoke("run", "a.ipynb", TMPDIR=str(disk), **endpoint.environ))
+        assert line == f"{disk} cannot be written to (No space left on device); set TMPDIR to another folder."
+        assert endpoint.log.entries[before:] == ()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_disk_that_fills_up_ends_the_run_in_one_line(smoke: Smoke) -> None:
+    """What was written stays whole; the run is over at once, and can be resumed where there is room."""
+    write(smoke.folder / "a.ipynb", "print('x' * 1_900_000)")
+    write(smoke.folder / "b.ipynb", "import time; time.sleep(60)")
+    disk = smoke.folder / "disk"
+    disk.mkdir()
+    _mounted(disk, "1400k")
+    try:
+        done = smoke("run", "a.ipynb", "b.ipynb", "--out", disk)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"scillm-smoke: {disk}/")
+        assert done.stderr.endswith(" cannot be written (No space left on device); make room, and --resume the run.\n")
+        assert done.stderr.count("\n") == 1
+        assert [case["status"] for case in json.loads((disk / "results.json").read_text())["cases"]][1] == "not_run"
+        assert not list(disk.rglob(".*-*"))  # no half of a file is left
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
