@@ -284,7 +284,7 @@ def test_history_is_rebuilt_from_a_folder(bin_folder: Path) -> None:
 @pytest.mark.parametrize("browser", ["chromium", "google-chrome", None])
 def test_packages_installs_what_lacks(tmp_path: Path, browser: str | None) -> None:
     """Chromium, where no browser like it is there; and where nothing lacks, it asks apt-get nothing."""
-    there = ["curl", "jq", "make", "python3", "id", "sudo", *([browser] if browser else [])]
+    there = ["curl", "jq", "make", "strace", "python3", "id", "sudo", *([browser] if browser else [])]
     for name in there:
         (tmp_path / name).write_text("#!/bin/sh\necho 0\n")
     (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')

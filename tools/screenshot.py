@@ -28,7 +28,7 @@ def run_all(folder: Path) -> Path:
         "--model",
         "all",
         "--history",
-        folder / "history.sqlite",
+        str(folder / "history.sqlite"),
     ]
     for number in range(_RUNS):
         subprocess.run([*command, "--out", str(folder / str(number))], cwd=ROOT, env=os.environ, check=True)  # noqa: S603
