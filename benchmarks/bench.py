@@ -9,7 +9,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -40,6 +39,7 @@ class Bench:
             self._tutorials(number)
             self._smoke()
             self._kernels()
+            self._reports()
         self._copies()
 
     def _warm_up(self) -> None:
@@ -52,15 +52,13 @@ class Bench:
             self._execute(number, runner, notebooks.tutorials(self.results.plan.tutorials))
 
     def _copies(self) -> None:
-        """Execute copies of one notebook: the others once, and this project again and again between them."""
+        """Execute copies of one notebook: each other runner once, with this project beside it."""
         plan = self.results.plan
-        others = iter([runner for runner in RUNNERS if runner.name != OURS])
-        for number in range(plan.rounds):
+        for number, runner in enumerate(runner for runner in RUNNERS if runner.name != OURS):
             for count in (plan.some, plan.many):
                 self._execute(number, RUNNERS[0], notebooks.one_calls(count))
             self._calls()
-            for runner in _share(others, plan.rounds - number):
-                self._execute(0, runner, notebooks.one_calls(plan.some))
+            self._execute(number, runner, notebooks.one_calls(plan.some))
 
     def _execute(self, number: int, runner: Runner, texts: dict[str, str]) -> None:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -78,6 +76,13 @@ class Bench:
         run(["make", "smoke"], notebooks.ROOT, endpoint.keyless())
         self.results.smoke_s.append(round(time.perf_counter() - began, 3))
         self._keep(f"make smoke: {self.results.smoke_s[-1]:.1f} s")
+
+    def _reports(self) -> None:
+        """Measure what redaction takes of a run, and a large report."""
+        self.results.redaction_s.append(json.loads(self._program("redaction", str(self.results.plan.many))))
+        self._keep(f"redaction: {self.results.redaction_s[-1]} s, of its CPU and of the run's wall")
+        self.results.large_report.append(json.loads(self._program("large")))
+        self._keep(f"a large report: {self.results.large_report[-1]} s and bytes")
 
     def _kernels(self) -> None:
         for name, kept in (("local-provisioner", self.results.cold_mb), ("scillm-warm", self.results.warm_mb)):
@@ -97,13 +102,6 @@ class Bench:
 def _rotated(runners: tuple[Runner, ...], number: int) -> tuple[Runner, ...]:
     place = number % len(runners)
     return runners[place:] + runners[:place]
-
-
-def _share(rest: Iterator[Runner], rounds_left: int) -> list[Runner]:
-    """Take from `rest` what one of the rounds that are left has to do."""
-    if rounds_left == 1:
-        return list(rest)
-    return [next(rest)]
 
 
 def main() -> int:

@@ -38,6 +38,8 @@ class Results:
     calls_s: list[float] = field(default_factory=list)  # that `many` calls take by themselves
     smoke_s: list[float] = field(default_factory=list)  # that `make smoke` takes again
     cold_mb: list[list[float]] = field(default_factory=list)  # PSS after the first kernel, the second, ...
+    redaction_s: list[list[float]] = field(default_factory=list)  # its CPU, and the wall of `many` cases
+    large_report: list[list[float]] = field(default_factory=list)  # seconds of 500 cases x 200 nights, and bytes
     warm_mb: list[list[float]] = field(default_factory=list)
 
     def write(self, path: Path) -> None:

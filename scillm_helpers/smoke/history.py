@@ -119,7 +119,7 @@ class History(AbstractContextManager["History"]):
             known = {numbers[identity]: list[Past]() for identity in wanted if identity in numbers}
             runs = self._runs()
             for case, run, *rest in self._results(known):
-                known[case].append(Past(runs[run], *rest))
+                known[case].append(Past._make((runs[run], *rest)))
         for results in known.values():
             results.sort(key=_in_order)  # cheap: most come in the order of time, since they were added so
         return {identity: known[numbers[identity]] if identity in numbers else [] for identity in wanted}

@@ -27,12 +27,19 @@ def as_html(run: Run, story: Story, folder: Path) -> str:
         failures=[_told(failure, story, folder) for failure in failures(run)],
         changed=list(story.changed.items()),
         matrix={"names": list(CAPABILITIES.values()), "rows": rows if any(_shows(row) for row in rows) else []},
+        pages=_pages(run, folder),
         past={case: plots.strip(statuses) for case, statuses in story.past.items()},
         ttft=plots.dots(_by_model(run, "ttft_s"), "Seconds to the first token, by model", seconds),
         throughput=plots.dots(_by_model(run, "tokens_per_s"), "Tokens per second, by model", rate),
         nights=plots.nights(story.nights),
         timeline=plots.timeline(run.results),
     )
+
+
+def _pages(run: Run, folder: Path) -> dict[str, str]:
+    """Return the pages of the executed copies that there are, by the case's id."""
+    named = {result.case.id: templates.page(result.executed) for result in run.results if result.executed}
+    return {case: name for case, name in named.items() if (folder / name).is_file()}
 
 
 def _shows(row: Row) -> bool:

@@ -5,10 +5,8 @@ import webbrowser
 from argparse import Namespace
 from pathlib import Path
 
-import nbformat
-
 from ..errors import UsageError
-from . import matrix, notebook_page, page, report, summary
+from . import matrix, page, report, summary
 from . import resume as earlier
 from .files import Files
 from .folder import shown
@@ -34,8 +32,9 @@ def again(arguments: Namespace) -> int:
     known = story(run, _past(run, arguments.history))
     files = Files(folder, Redactor.of_environment())
     for result in run.results:
-        if result.executed and not (folder / page_of(result.executed)).is_file():
-            _write_page(folder / result.executed, files)
+        copy = folder / (result.executed or "")
+        if copy.is_file() and not (folder / page_of(result.executed or "")).is_file():
+            _write_page(copy, files)
     publish(report.redacted(run, files.redactor), files, known)
     print(f"{shown(folder)}/report.html")
     if arguments.open:
@@ -53,6 +52,10 @@ def _past(run: Run, path: Path) -> dict[Identity, list[Past]]:
 
 def _write_page(copy: Path, files: Files) -> None:
     """Write the page of an executed copy: a run that was killed has left some without."""
+    import nbformat  # a second, which most reports have no need of
+
+    from . import notebook_page
+
     try:
         notebook = nbformat.read(copy, as_version=4)
     except (OSError, ValueError) as error:

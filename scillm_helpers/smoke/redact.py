@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 
 from ..environment import env_file
 from . import pictures
-from .secrets import SHAPES, secrets
+from .secrets import SHAPES, SHORTEST, secrets
 
 # What can stand inside a secret without being part of it: on a terminal, and in markup.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -55,6 +55,8 @@ class Redactor:
     def pieces(self, pieces: Sequence[str], markup: bool = False) -> list[str]:
         """Return texts, which are read one after the other, without the secrets in each and across them."""
         whole = "".join(pieces)
+        if len(whole) < SHORTEST:
+            return list(pieces)
         spans = _merged(self._find(whole, markup))
         return list(_without(pieces, spans)) if spans else list(pieces)
 

@@ -1,12 +1,15 @@
 """A run that has ended early -> what of it is still to be done."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from . import report
 from .folder import RUNS
 from .results import CaseResult, Run
-from .target import Target
+
+if TYPE_CHECKING:
+    from .target import Target
 
 
 def find(name: str) -> tuple[Path, Run]:
@@ -38,7 +41,7 @@ def check(run: Run, folder: Path) -> None:
             )
 
 
-def check_target(run: Run, folder: Path, target: Target, backend: str, models: list[str]) -> None:
+def check_target(run: Run, folder: Path, target: "Target", backend: str, models: list[str]) -> None:
     """Raise UsageError where the rest of the run would not be comparable to what it has."""
     was = _described(run.endpoint, run.api_base, run.backend, [result.case.model for result in run.results])
     now = _described(target.kind, target.api_base, backend, models)

@@ -1,6 +1,6 @@
 """A run and the history -> what the past adds to it."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -8,7 +8,6 @@ from .notable import notable
 from .past import Identity, Past
 from .results import Run, Status
 from .signatures import failures
-from .trends import nights
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,9 @@ def _since(signature: str, pasts: Sequence[Sequence[Past]], run: Run) -> str:
 
 
 def _nights(pasts: Iterable[Sequence[Past]]) -> list[tuple[str, int, int]]:
-    passed: dict[str, int] = defaultdict(int)
-    executed: dict[str, int] = defaultdict(int)
+    passed: Counter[str] = Counter()
+    executed: Counter[str] = Counter()
     for results in pasts:
-        for night in nights(results):
-            passed[night.date] += night.passed
-            executed[night.date] += night.runs
-    return [(date, passed[date], executed[date]) for date in sorted(executed) if executed[date]]
+        passed.update(result.run.night for result in results if result.passed)
+        executed.update(result.run.night for result in results if result.passed or result.bad)
+    return [(date, passed[date], executed[date]) for date in sorted(executed)]

@@ -30,5 +30,4 @@ def _environment() -> Environment:
     for word in (words.dollars, words.duration, words.moment, words.rate, words.seconds, words.state, words.words):
         environment.filters[word.__name__] = word
     environment.filters["symbol"] = words.SYMBOLS.__getitem__
-    environment.filters["page"] = page
     return environment
