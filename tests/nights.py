@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from scillm_helpers.smoke import report
+from scillm_helpers.smoke.files import Files
 from scillm_helpers.smoke.past import Past, PastRun
+from scillm_helpers.smoke.redact import Redactor
 from scillm_helpers.smoke.results import Case, CaseResult, Check, Reason, Run, Status, Usage
 
 COMMIT = "abc1234" + "0" * 33
@@ -41,7 +43,7 @@ def write(folder: Path, *runs: Run) -> Path:
     """Write the `results.json` of these runs as `runs/` has them."""
     for one in runs:
         (folder / one.id).mkdir(parents=True)
-        report.write_results(one, folder / one.id)
+        report.write_results(one, Files(folder / one.id, Redactor({})))
     return folder
 
 

@@ -57,6 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
     for _ in range(2):
         done = smoke.run(*(f"{name}.ipynb" for name in names), *tutorials, LITELLM_RETRY_AFTER="0.01")
         assert done.returncode == 1, done
+        assert "3 x connection: EndpointError: http://127.0.0.1:9" in done.stdout
     return smoke
 
 

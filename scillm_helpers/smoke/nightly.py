@@ -7,9 +7,10 @@ from rich.console import Console
 
 from ..errors import UsageError
 from ..listing import nearest
-from . import artifacts, history_table
+from . import artifacts, history_table, report
 from .history import History, no_runs
 from .past import Identity
+from .redact import Redactor
 
 
 def show(arguments: Namespace) -> int:
@@ -30,7 +31,8 @@ def show(arguments: Namespace) -> int:
 
 def import_runs(paths: list[Path], into: Path) -> str:
     """Add the runs of these files and folders, all or none, and say how many there were."""
-    runs = [artifacts.read(path) for path in artifacts.find(paths)]
+    redactor = Redactor.of_environment()  # other versions, and other machines, may have known fewer secrets
+    runs = [report.redacted(artifacts.read(path), redactor) for path in artifacts.find(paths)]
     with History.open(into) as history:
         new = history.add(*runs)
     replaced = len(runs) - new

@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 
 from .matrix import cells
 from .results import Case, CaseResult, Run, Status
+from .signatures import failures
 from .tables import new_table, plain_text, print_table
 
 _STATES = {"works": "green", "fails": "red"}
@@ -53,10 +54,13 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._after_each()
 
     def conclude(self, run: Run) -> None:
-        """Print a line for each case that was not run, and the matrix where models were named."""
+        """Print a line for each case that was not run and for what failed more than once; the matrix where models were named."""
         for result in run.results:
             if result.status == "not_run" and result.case.id not in self._shown:
                 show(result, self.console)
+        for failure in failures(run):
+            if len(failure.results) > 1:
+                self.console.print(f"[red]{len(failure.results)} x[/] {escape(failure.told)}")
         if run.models:
             show_matrix(run, self.console)
 

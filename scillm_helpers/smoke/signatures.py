@@ -45,10 +45,15 @@ class Failure:
     @property
     def title(self) -> str:
         """Return one line: the kind, the message, and how many cases there are."""
-        kind = self.results[0].reason.kind if self.results[0].reason else None
         count = len(self.results)
         of = self.results[0].case.id if count == 1 else f"{count} cases"
-        return f"{kind}: {self.message} ({of})" if kind else f"{self.message} ({of})"
+        return f"{self.told} ({of})"
+
+    @property
+    def told(self) -> str:
+        """Return the kind and the message."""
+        kind = self.results[0].reason.kind if self.results[0].reason else None
+        return f"{kind}: {self.message}" if kind else self.message
 
 
 def failures(run: Run) -> list[Failure]:
