@@ -20,7 +20,7 @@ class Files:
         path = self.folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, self.redactor.text(content).encode(errors="replace"))
+            _replace(path, self.redactor.content(content).encode(errors="replace"))
         except OSError as error:
             raise RunError(f"{path} cannot be written ({error.strerror}); make room, and --resume the run.") from error
 

@@ -52,6 +52,10 @@ class Redactor:
         """Return a text without secrets."""
         return self.pieces([text])[0]
 
+    def content(self, content: str) -> str:
+        """Return the content of a file without secrets: a last look, at what was made of parts that are without."""
+        return next(_without([content], _merged([*self._literal(content), *_shaped(content)])))
+
     def pieces(self, pieces: Sequence[str], markup: bool = False) -> list[str]:
         """Return texts, which are read one after the other, without the secrets in each and across them."""
         whole = "".join(pieces)
