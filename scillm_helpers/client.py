@@ -109,24 +109,20 @@ class Client:
         call = {**self.kwargs, **kwargs}
         bounded = functools.partial(self._attempt, call)
         try:
-            reply: Any = tenacity.Retrying(**policy(self.settings))(bounded)
+            return tenacity.Retrying(**policy(self.settings))(bounded)
         except Exception as error:
             self._explain(error, call)
             raise
-        LEDGER.note(self.library, call, reply)
-        return reply
 
     async def acompletion(self, **kwargs: Any) -> Any:
         """Call `litellm.acompletion` with `kwargs` added to the connection, as `completion` does."""
         call = {**self.kwargs, **kwargs}
         bounded = functools.partial(self._aattempt, call)
         try:
-            reply: Any = await tenacity.AsyncRetrying(**policy(self.settings))(bounded)
+            return await tenacity.AsyncRetrying(**policy(self.settings))(bounded)
         except Exception as error:
             await asyncio.to_thread(self._explain, error, call)
             raise
-        LEDGER.note(self.library, call, reply)
-        return reply
 
     def _attempt(self, call: dict[str, Any]) -> Any:
         try:
@@ -206,6 +202,7 @@ def _load(backend: str, force_httpx: bool) -> ModuleType:
     library: Any = importlib.import_module(backend)
     library.suppress_debug_info = True  # else every error prints an advertisement
     library.disable_aiohttp_transport = force_httpx
+    LEDGER.watch(library)
     return cast(ModuleType, library)
 
 

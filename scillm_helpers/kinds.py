@@ -56,6 +56,9 @@ def kind_of(error: BaseException) -> Kind:
         return kind_of(error.__cause__) if error.__cause__ is not None else "bad_reply"
     if isinstance(error, JsonReplyError):
         return "bad_reply"
+    if isinstance(error, BaseExceptionGroup):
+        kinds = {kind_of(one) for one in error.exceptions}
+        return kinds.pop() if len(kinds) == 1 else "notebook"
     return _transport_kind(error) or _status_kind(error) or "notebook"
 
 
@@ -91,13 +94,17 @@ def _transport_kind(error: BaseException) -> Kind | None:
     httpx and openai are looked up, not imported: where they raised, they are loaded already,
     and this module stays quick to import.
     """
-    httpx, openai = sys.modules.get("httpx"), sys.modules.get("openai")
-    for behind in chain(error) if _is_of(openai, "OpenAIError", error) else [error]:
+    httpx, openai, requests = (sys.modules.get(name) for name in ("httpx", "openai", "requests"))
+    reason = getattr(error, "reason", None)  # urllib's URLError has one
+    alone = [error, reason] if isinstance(reason, Exception) else [error]
+    for behind in chain(error) if _is_of(openai, "OpenAIError", error) else alone:
         if isinstance(behind, TimeoutError) or _is_of(httpx, "TimeoutException", behind):
             return "timeout"
-        if _is_of(openai, "APITimeoutError", behind):
+        if _is_of(openai, "APITimeoutError", behind) or _is_of(requests, "Timeout", behind):
             return "timeout"
         if isinstance(behind, ConnectionError) or _is_of(httpx, "TransportError", behind):
+            return "connection"
+        if _is_of(requests, "ConnectionError", behind):
             return "connection"
     return None
 

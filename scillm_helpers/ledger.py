@@ -1,5 +1,6 @@
 """What calls have used: counted where the harness asks for it, and nowhere else."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +28,28 @@ class Ledger:
         self.counting = False
         self._calls: list[Call] = []
 
-    def note(self, library: Any, call: dict[str, Any], reply: Any) -> None:
-        """Count a call of `library` with its reply, or with its stream as far as that will be read."""
-        if not self.counting:
+    def watch(self, library: Any) -> None:
+        """Count the calls of a library from now on, whoever makes them, where counting is switched on."""
+        if not self.counting or hasattr(library.completion, "__wrapped__"):
             return
+        completion, acompletion = library.completion, library.acompletion
+
+        @functools.wraps(completion)
+        def counted(*arguments: Any, **call: Any) -> Any:
+            reply = completion(*arguments, **call)
+            self._note(library, call, reply)
+            return reply
+
+        @functools.wraps(acompletion)
+        async def acounted(*arguments: Any, **call: Any) -> Any:
+            reply = await acompletion(*arguments, **call)
+            self._note(library, call, reply)
+            return reply
+
+        library.completion, library.acompletion = counted, acounted
+
+    def _note(self, library: Any, call: dict[str, Any], reply: Any) -> None:
+        """Count a call with its reply, or with its stream as far as that will be read."""
         most = call.get("max_completion_tokens") or call.get("max_tokens")
         used = _of_stream(library, call, reply) if call.get("stream") else _of_reply(reply)
         self._calls.append(Call(most, used))
@@ -65,7 +84,7 @@ def _of_stream(library: Any, call: dict[str, Any], stream: Any) -> Callable[[], 
             if reported := _reported(field_of(chunk, "usage")):
                 return reported
         if prompt is None:
-            prompt = library.token_counter(model=call["model"], messages=call.get("messages") or [])
+            prompt = library.token_counter(model=call.get("model") or "", messages=call.get("messages") or [])
         return prompt, sum(1 for chunk in chunks if _has_text(chunk))
 
     return used

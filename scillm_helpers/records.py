@@ -5,6 +5,7 @@ its `text/plain`; the harness reads the JSON from the executed notebook.
 """
 
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import Skipped
@@ -55,8 +56,19 @@ def load_ipython_extension(shell: "InteractiveShell") -> None:
     Only inside the kernel is an exception more than the name of its type.
     """
     LEDGER.counting = True
+    for name in ("litellm", "scillm"):  # a warm kernel has it; a cold one gets it with its first client
+        if name in sys.modules:
+            LEDGER.watch(sys.modules[name])
     shell.events.register("post_run_cell", _report_failure)
     shell.events.register("post_run_cell", _report_usage)
+    shell.set_custom_exc((BaseExceptionGroup,), _show_group)
+
+
+def _show_group(
+    shell: Any, kind: type[BaseException], error: BaseException, frames: Any, tb_offset: int | None = None
+) -> None:
+    """Report a group as any exception is; IPython would print it to stderr only (IPython calls this)."""
+    shell._showtraceback(kind, error, traceback.format_exception(kind, error, frames))
 
 
 def _report_failure(result: "ExecutionResult") -> None:

@@ -1,6 +1,8 @@
 """Tokens and cost are counted, bounded, and told before a live run."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -35,31 +37,40 @@ def test_calls_of_every_kind_are_counted(smoke: Smoke) -> None:
         "for chunk in llm.completion(**call, stream_options={'include_usage': True}): pass",
         "with TextStream(llm.completion(**call), max_chunks=3) as stream:\n    print([text for text in stream])",
         "try:\n    llm.completion(messages=[], max_tokens=8)\nexcept Exception as error:\n    print(type(error))",
+        "from litellm import completion\ncompletion(**llm.kwargs, messages=[{'role': 'user', 'content': 'Say OK'}], max_tokens=8)",
     )
-    assert smoke.run("a.ipynb").returncode == 0, smoke.case
-    assert smoke.case["calls"] == 4
-    assert smoke.case["tokens"] == {"prompt": 9 + 9 + 15 + 15, "completion": 1 + 1 + 12 + 3, "most_completion": 116}
+    assert smoke.run("a.ipynb", SCILLM_WARM_PRELOAD="litellm").returncode == 0, smoke.case
+    assert smoke.case["calls"] == 5
+    assert smoke.case["tokens"] == {"prompt": 3 * 9 + 2 * 15, "completion": 3 + 12 + 3, "most_completion": 124}
+
+
+def _counting(**usage: int) -> tuple[Ledger, Any]:
+    library = SimpleNamespace(completion=lambda **_: {"usage": usage or None}, acompletion=None)
+    ledger = Ledger()
+    ledger.counting = True
+    ledger.watch(library)
+    ledger.watch(library)  # once is enough
+    return ledger, library
 
 
 def test_call_without_a_limit_has_none() -> None:
     """The most that its reply can have is not known."""
-    ledger = Ledger()
-    ledger.counting = True
-    ledger.note(None, {"max_tokens": 5}, {"usage": {"prompt_tokens": 1, "completion_tokens": 2}})
-    assert ledger.totals()["most_completion_tokens"] == 5
-    ledger.note(None, {}, {"usage": None})
-    assert ledger.totals() == {"calls": 2, "prompt_tokens": 1, "completion_tokens": 2, "most_completion_tokens": None}
+    ledger, library = _counting(prompt_tokens=1, completion_tokens=2)
+    library.completion(max_tokens=5)
+    assert ledger.totals() == {"calls": 1, "prompt_tokens": 1, "completion_tokens": 2, "most_completion_tokens": 5}
+    library.completion()
+    assert ledger.totals() == {"calls": 2, "prompt_tokens": 2, "completion_tokens": 4, "most_completion_tokens": None}
 
 
 def test_nothing_is_counted_by_hand() -> None:
-    """A session in JupyterLab keeps no stream alive."""
-    ledger = Ledger()
-    ledger.note(None, {}, {"usage": {"prompt_tokens": 1}})
-    assert ledger.totals()["calls"] == 0
+    """A session in JupyterLab keeps no stream alive: the library stays as it is."""
+    library = SimpleNamespace(completion=print)
+    Ledger().watch(library)
+    assert library.completion is print
 
 
 def test_recorded_tokens_count_where_calls_are_made_without_the_helpers(smoke: Smoke) -> None:
-    """A notebook that calls LiteLLM by itself reports its usage."""
+    """A notebook that calls something else reports its usage."""
     write(
         smoke.folder / "a.ipynb",
         "from scillm_helpers import record\nrecord('x', ok=True, prompt_tokens=7, completion_tokens=3)",
@@ -168,7 +179,7 @@ def test_plan_of_a_live_run(smoke: Smoke, endpoint: serve.Endpoint) -> None:
     assert "Plan:" not in done.stdout  # the embedded endpoint costs nothing
     done = smoke.run(notebook, "--price", "1000", "2000", "--model", "all", "--match", "*-1", **endpoint.environ)
     assert done.stdout.splitlines()[1] == (
-        "Plan: 3 cases, 6 calls, 78 tokens of prompts, at most 48 tokens of replies, at most $0.17, each call once."
+        "Plan: 3 cases, 9 calls, 117 tokens of prompts, at most 72 tokens of replies, at most $0.26, each call once."
     )
     done = smoke.run("own.ipynb", "--price", "1", "1", **endpoint.environ)
     assert done.stdout.splitlines()[1] == (

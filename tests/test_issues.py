@@ -10,6 +10,8 @@ from typing import Any, Literal
 import pytest
 
 from scillm_helpers.kinds import Kind
+from scillm_helpers.smoke.files import Files
+from scillm_helpers.smoke.redact import Redactor
 from scillm_helpers.smoke.report import write_results
 from scillm_helpers.smoke.results import Case, CaseResult, Check, Reason, Run
 from tests.conftest import ROOT
@@ -43,7 +45,8 @@ class Nights:
         folder.mkdir()
         at = f"2026-11-2{self.count}T03:00:00+00:00"
         write_results(
-            Run(folder.name, at, 1.0, endpoint, "http://x/v1", "litellm", "3.11", "a" * 40, (), results), folder
+            Run(folder.name, at, 1.0, endpoint, "http://x/v1", "litellm", "3.11", "a" * 40, (), results),
+            Files(folder, Redactor({})),
         )
         return folder
 

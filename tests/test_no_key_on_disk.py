@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -113,12 +114,49 @@ def test_parameter_that_was_redacted_cannot_be_resumed(smoke: Smoke) -> None:
     )
 
 
+def test_secret_in_the_name_of_a_notebook_and_of_a_model(smoke: Smoke, endpoint: serve.Endpoint) -> None:
+    """Neither a file's name, nor a line on the terminal, nor the history has it."""
+    write(smoke.folder / f"k_{GIVEN}.ipynb", "raise ValueError")
+    done = smoke.run(f"k_{GIVEN}.ipynb", MY_TOKEN=GIVEN)
+    assert done.returncode == 1
+    assert GIVEN not in done.stdout
+    for path in [*smoke.out.rglob("*"), *(smoke.folder / "runs").rglob("*")]:
+        assert GIVEN not in path.name
+        assert not path.is_file() or GIVEN.encode() not in path.read_bytes(), path
+    assert smoke("report", smoke.out, MY_TOKEN=GIVEN).returncode == 0
+
+
+@pytest.mark.parametrize("secret", ["notebook", 'passed",', "</script>", "metadata", "testcase"])
+def test_secret_that_looks_like_the_format_breaks_no_file(smoke: Smoke, secret: str) -> None:
+    """Values are redacted, and never the words that make a file what it is."""
+    write(smoke.folder / "a.ipynb", f"print({secret!r})")
+    assert smoke.run("a.ipynb", DB_PASSWORD=secret).returncode == 0
+    assert smoke.case["status"] == "passed"
+    assert smoke("report", smoke.out, DB_PASSWORD=secret).returncode == 0
+    assert smoke("history", "--import", smoke.out, DB_PASSWORD=secret).returncode == 0
+    assert ElementTree.parse(smoke.out / "junit.xml").find(".//testcase") is not None
+    assert smoke.copy("a")[0].outputs[0].output_type == "stream"
+
+
+def test_flood_of_a_secret_leaves_no_half_of_it(smoke: Smoke) -> None:
+    """What bounds an output cuts in the kernel, where nothing is known of secrets."""
+    flood = "import os\nfor _ in range(60_000):\n    print(os.environ['A_TOKEN'] * 3)"
+    write(smoke.folder / "a.ipynb", flood, "raise ValueError('p' * 99_990 + os.environ['A_TOKEN'] + 'q' * 300_000)")
+    assert smoke.run("a.ipynb", A_TOKEN=CANARY).returncode == 1
+    text = "".join(output.get("text", "") for output in smoke.copy("a")[0].outputs)
+    assert "[scillm-smoke dropped " in text
+    for name in ("a.ipynb", "a.html"):
+        content = (smoke.out / "notebooks" / name).read_text()
+        assert CANARY[:6] not in content
+        assert CANARY[-6:] not in content
+
+
 def test_short_secret_is_told(smoke: Smoke) -> None:
     """What cannot be found among ordinary text is named, once, and nothing is broken by it."""
     write(smoke.folder / "a.ipynb", "print('ollama')")
     done = smoke.run("a.ipynb", MY_API_KEY="ollama", A_TOKEN="1")
     assert done.returncode == 0
-    assert done.stderr == "scillm-smoke: MY_API_KEY is shorter than 8 characters: it is not redacted.\n"
+    assert done.stderr == "scillm-smoke: MY_API_KEY is too short, or an ordinary word: it is not redacted.\n"
     assert smoke.copy("a")[0].outputs[0].text == "ollama\n"
 
 

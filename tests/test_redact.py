@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from scillm_helpers.smoke.pictures import pixels
 from scillm_helpers.smoke.redact import Redactor
-from scillm_helpers.smoke.secrets import secret_parameters, secrets, too_short
+from scillm_helpers.smoke.secrets import not_redacted, secret_parameters, secrets
 from tests.canaries import encodings
 
 PLAIN = "canary-1f9c3b7a55"
@@ -220,7 +220,7 @@ def test_names_of_secrets() -> None:
 def test_short_values_are_told() -> None:
     """A switch is no secret; a short key may be one, and cannot be found."""
     environ = {"A_TOKEN": "1", "B_TOKEN": "true", "C_API_KEY": "ollama", "D_API_KEY": "", "E_TOKEN": "long-enough"}
-    assert too_short(environ) == ["C_API_KEY"]
+    assert not_redacted(environ) == ["C_API_KEY"]
     assert secrets(environ) == {"long-enough": "E_TOKEN"}
 
 
@@ -228,3 +228,65 @@ def test_parameters_named_like_secrets() -> None:
     """What is given as `api_key` is one, though no variable has it; `max_tokens` is a number."""
     given = {"api_key": "obviously-fake", "max_tokens": 123456789, "prompt": "long enough text"}
     assert secret_parameters(given) == {"obviously-fake": "api_key"}
+
+
+# What was found by trying
+
+UNICODE = "пароль-ключ-é-日本-🔑"
+SIGNS = "q\"uo'te\\back<&>slash$.*+?[x]"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        (UNICODE, ascii(UNICODE)),
+        (UNICODE, str(UNICODE.encode())),
+        (UNICODE, '"\\u043F\\u0430\\u0440\\u043E\\u043B\\u044C-ключ-\\xE9-日本-\\U0001F511"'),
+        (SIGNS, "http://h/q%22uo'te\\back%3C&%3Eslash$.*+?[x]"),
+        (SIGNS, "q%22uo'te%5Cback%3C&%3Eslash$.*+?[x]"),
+        ("aB3$eF7!", "k=aB3%24eF7!"),
+        (PLAIN, f"│ {PLAIN[:8]} │\n│ {PLAIN[8:]}      │"),
+        (PLAIN, f"{PLAIN[:8]}\n      {PLAIN[8:]}"),
+        (PLAIN, f"{PLAIN[:8]}\x1b[K{PLAIN[8:]}"),
+        (PLAIN, f"\x1b]8;;http://x\x1b\\{PLAIN[:3]}\x1b]8;;\x1b\\{PLAIN[3:]}"),
+        (PLAIN, PLAIN.replace("-", "\\-")),
+        ("a_secret_of_mine", "a\\_secret\\_of\\_mine"),
+    ],
+)
+def test_what_libraries_make_of_a_secret(secret: str, text: str) -> None:
+    """Escapes of half of its characters, boxes around its halves, links through it."""
+    clean = Redactor({secret: "A_TOKEN"}).text(f"before {text} after")
+    assert "[redacted A_TOKEN]" in clean
+    assert clean.startswith("before ")
+    assert clean.endswith(" after")
+    assert len(clean) < len(text) + 40
+
+
+@pytest.mark.parametrize("mime", ["text/plain", "text/html"])
+def test_split_across_two_displays(mime: str) -> None:
+    """Halves that are displayed one after the other, or printed and displayed."""
+    outputs = [new_output("display_data", data={mime: half}) for half in (f"x {PLAIN[:6]}", f"{PLAIN[6:]} y")]
+    printed = [_stream(f"x {PLAIN[:6]}"), new_output("display_data", data={"text/plain": PLAIN[6:]})]
+    cells = [new_code_cell("", outputs=outputs), new_code_cell("", outputs=printed)]
+    clean = REDACTOR.notebook(new_notebook(cells=cells))
+    assert [output.data[mime] for output in clean.cells[0].outputs] == ["x [redacted MY_API_KEY]", " y"]
+    assert clean.cells[1].outputs[0].text == "x [redacted MY_API_KEY]"
+
+
+def test_cut_by_the_bounds_of_a_flood() -> None:
+    """What was dropped took half of a key along: the other half goes, too."""
+    marker = "\n[scillm-smoke dropped 1,234 characters of output here]\n"
+    outputs = [_stream(f"pp{PLAIN[:11]}"), _stream(marker, "stderr"), _stream(f"{PLAIN[-9:]}qq")]
+    clean = REDACTOR.notebook(new_notebook(cells=[new_code_cell("", outputs=outputs)]))
+    texts = [output.text for output in clean.cells[0].outputs]
+    assert texts == ["pp[redacted MY_API_KEY]", marker, "[redacted MY_API_KEY]qq"]
+    exception = f"pp{PLAIN[:9]}\n[scillm-smoke dropped 9 characters here]\n{PLAIN[-5:]}rr"
+    assert PLAIN[:5] not in REDACTOR.text(exception)
+    assert PLAIN[-5:] not in REDACTOR.text(exception)
+
+
+def test_words_of_the_reports_are_no_secrets() -> None:
+    """A file in which each "notebook" is replaced would be none."""
+    environ = {"DB_PASSWORD": "notebook", "A_TOKEN": "metadata", "B_TOKEN": "obviously-fake"}
+    assert set(secrets(environ)) == {"obviously-fake"}
+    assert not_redacted(environ) == ["A_TOKEN", "DB_PASSWORD"]

@@ -36,11 +36,11 @@ def test_four_tutorials_pass(smoke: Smoke) -> None:
     checks = [record["check"] for case in results["cases"] for record in case["records"]]
     assert checks == ["chat", "streaming", "json_object", "json_schema", "vision"]
     assert results["cases"][1]["records"][0]["ttft_s"] > 0
-    assert [case["calls"] for case in results["cases"]] == [2, 6, 3, 2]
+    assert [case["calls"] for case in results["cases"]] == [3, 6, 3, 2]
     posts = [
         request for request in smoke.requests if (request["path"], request["status"]) == ("/v1/chat/completions", 200)
     ]
-    assert len(posts) == 13  # what was counted is what was answered
+    assert len(posts) == 14  # what was counted is what was answered
     assert results["cases"][1]["tokens"] == {"prompt": 90, "completion": 48, "most_completion": 384}
     assert [case["cost_usd"] for case in results["cases"]] == [0.0] * 4
     assert sorted(path.name for path in smoke.out.iterdir() if not path.name.startswith(".")) == [
@@ -226,6 +226,57 @@ def test_failure_that_a_notebook_makes_up_is_its_own(smoke: Smoke) -> None:
     write(smoke.folder / "b.ipynb", f"from IPython.display import display\ndisplay({forged}, raw=True)\n1 / 0")
     assert smoke.run("a.ipynb", "b.ipynb").returncode == 1
     assert [case["reason"]["kind"] for case in smoke.results["cases"]] == ["notebook", "notebook"]
+
+
+def test_exception_group_is_told_as_any_exception(smoke: Smoke) -> None:
+    """IPython prints groups to stderr only; here they have a message, a traceback, and the kind of their parts."""
+    write(smoke.folder / "a.ipynb", "raise ExceptionGroup('two', [ValueError('a'), KeyError('b')])")
+    write(
+        smoke.folder / "b.ipynb",
+        "import asyncio\nasync with asyncio.TaskGroup() as group:\n    group.create_task(asyncio.wait_for(asyncio.sleep(9), 0.01))",
+    )
+    assert smoke.run("a.ipynb", "b.ipynb").returncode == 1
+    mixed, timeouts = (case["reason"] for case in smoke.results["cases"])
+    assert mixed == {"kind": "notebook", "message": "ExceptionGroup: two (2 sub-exceptions)", "cell": 1}
+    assert timeouts["kind"] == "timeout"
+    assert "ValueError: a" in "\n".join(smoke.copy("a")[0].outputs[0].traceback)
+
+
+def test_exception_without_text(smoke: Smoke) -> None:
+    """Its name is the message."""
+    write(smoke.folder / "a.ipynb", "assert False")
+    assert smoke.run("a.ipynb").returncode == 1
+    assert smoke.case["reason"]["message"] == "AssertionError"
+
+
+@pytest.mark.parametrize("widget", ["'x'", "{'x': 1}", "[1]"])
+def test_page_that_cannot_be_made_costs_nothing_else(smoke: Smoke, widget: str) -> None:
+    """Whatever a notebook displays, it and the others have their results."""
+    shown = f"from IPython.display import display\ndisplay({{'application/vnd.jupyter.widget-view+json': {widget}, 'text/plain': 'y'}}, raw=True)"
+    write(smoke.folder / "a.ipynb", shown)
+    write(smoke.folder / "b.ipynb", "1")
+    done = smoke.run("a.ipynb", "b.ipynb", "--jobs", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (smoke.out / "notebooks" / "a.html").is_file()
+
+
+def test_output_that_no_notebook_can_hold(smoke: Smoke) -> None:
+    """It is the notebook's failure, in one line, without a word from the libraries."""
+    write(smoke.folder / "a.ipynb", "from IPython.display import display\ndisplay({'text/html': 5}, raw=True)")
+    done = smoke.run("a.ipynb")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert smoke.case["reason"] == {
+        "kind": "notebook", "message": "the cell displays what no notebook can hold; look at its outputs.", "cell": 1
+    }  # fmt: skip
+
+
+def test_odd_names_of_notebooks(smoke: Smoke) -> None:
+    """Braces, signs and spaces are part of a name."""
+    name = "x'{{7*7}} %41#f&amp;{0}"
+    write(smoke.folder / f"{name}.ipynb", "1")
+    done = smoke.run(f"{name}.ipynb")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (smoke.out / "notebooks" / f"{name}.html").is_file()
 
 
 def test_skip_does_not_hide_a_failure(smoke: Smoke) -> None:

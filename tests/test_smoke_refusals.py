@@ -95,6 +95,13 @@ def test_unwritable_out(smoke: Smoke) -> None:
     assert line.endswith("; choose another --out.")
 
 
+def test_out_with_a_name_too_long(smoke: Smoke) -> None:
+    """No file system takes it: one line."""
+    write(smoke.folder / "a.ipynb", "1")
+    line = refused(smoke("run", "a.ipynb", "--out", "a" * 300))
+    assert line == "the folder cannot be written to (File name too long); choose another --out."
+
+
 def test_out_never_replaces_the_notebooks(smoke: Smoke) -> None:
     """The executed copies would go where their sources are."""
     path = smoke.folder / "notebooks" / "a.ipynb"

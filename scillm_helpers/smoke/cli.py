@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         help="try what failed for rate_limit, capacity, timeout or connection again, N times (default: 0)",
     )
     run.add_argument("--max-tokens", type=_tokens, metavar="N", help="start no case once the run has used N tokens")
-    run.add_argument("--max-cost", type=_dollars, metavar="USD", help="start no case once the run has cost that much")
+    run.add_argument("--max-cost", type=_cost, metavar="USD", help="start no case once the run has cost that much")
     run.add_argument(
         "--price",
         nargs=2,
@@ -199,8 +199,12 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
 def _jobs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
+    if not _is_number(text) or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text} is not a number of notebooks at a time: 1 to 64")
     return int(text)
 
@@ -218,7 +222,7 @@ def _path(text: str) -> Path:
 
 
 def _retries(text: str) -> int:
-    if not text.isdecimal() or int(text) > 5:
+    if not _is_number(text) or int(text) > 5:
         raise argparse.ArgumentTypeError(f"{text} is not a number of retries: 0 to 5")
     return int(text)
 
@@ -234,7 +238,7 @@ def _seconds(text: str) -> float:
 
 
 def _tokens(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
+    if not _is_number(text) or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is not a number of tokens: 1 or more")
     return int(text)
 
@@ -249,7 +253,13 @@ def _dollars(text: str) -> float:
     return dollars
 
 
+def _cost(text: str) -> float:
+    if not (cost := _dollars(text)):
+        raise argparse.ArgumentTypeError("0 US dollars are no budget: more than 0")
+    return cost
+
+
 def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65_535:
+    if not _is_number(text) or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
     return int(text)

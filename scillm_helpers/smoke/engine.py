@@ -1,5 +1,6 @@
 """How a notebook is executed: papermill's own way, with a directory, an environment and bounds for each kernel."""
 
+import logging
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
 
-from . import notebook_page, warm
+from . import warm
 
 NAME = "scillm-smoke"
+
+# Where an output is no valid one, nbclient leaves a task of its own behind, and asyncio would say so on the terminal.
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 _KERNEL_ARGUMENTS = [
     # The kernel tells the kind of its failures, and bounds its outputs.
@@ -82,6 +86,8 @@ def prepare() -> None:
     """Do what is done once for all executions, so that it is done while a zygote imports."""
     with suppress(NoSuchKernel):  # a case says so
         KernelSpecManager().get_kernel_spec("python3")  # imports IPython
+    from . import notebook_page
+
     notebook_page.as_html(new_notebook(), "")  # compiles the schema and the templates
 
 

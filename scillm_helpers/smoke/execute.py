@@ -13,7 +13,7 @@ import nbformat
 import papermill
 from papermill.clientwrap import PapermillNotebookClient
 
-from . import engine, notebook_page, places
+from . import engine, places
 from .checks import checks
 from .files import Files
 from .outcome import End, Stop, code_cells, outcome, records, unsupported, usage
@@ -44,7 +44,7 @@ class Execution:
         self._cell_deadline = cell_deadline
         self._files = files
         again = "" if attempt == 1 else f".attempt-{attempt}"
-        self._copy = f"notebooks/{case.id.replace('/', '_')}{again}.ipynb"
+        self._copy = f"notebooks/{files.redactor.text(case.id).replace('/', '_')}{again}.ipynb"
         self._notebook: Any = None
         self._client: PapermillNotebookClient | None = None
         self._cell: int | None = None  # the code cell being executed, counted from 1
@@ -72,8 +72,9 @@ class Execution:
         executed = self._notebook is not None
         clean = self._save() if executed else None
         if executed:
-            title = Path(self._copy).stem
-            self._files.write(page(self._copy), notebook_page.as_html(clean, title))
+            from . import notebook_page  # nbconvert, which a run that is refused need not wait for
+
+            self._files.write_page(page(self._copy), notebook_page.as_html(clean, Path(self._copy).stem))
         cells = code_cells(clean)
         end = End(error, self._stop, self._cell, self._raised)
         status, reason = outcome(cells, end, self._files.redactor.text)
@@ -118,7 +119,7 @@ class Execution:
                 sockets.mkdir()
                 cwd = places.lay_out(Path(own, "work"), self.case.notebook.parent)
                 papermill.execute_notebook(
-                    self.case.notebook,
+                    str(self.case.notebook).replace("{", "{{").replace("}", "}}"),  # papermill formats it
                     None,
                     self.case.parameters,
                     engine_name=engine.NAME,

@@ -15,12 +15,19 @@ class Files:
         self.folder = folder
         self.redactor = redactor
 
+    def write_page(self, name: str, content: str) -> None:
+        """Write text that people read, after a last look for secrets; as `write` does."""
+        self.write(name, self.redactor.content(content))
+
     def write(self, name: str, content: str) -> None:
-        """Write `content` to a file as a whole or not at all. Raises RunError where that cannot be."""
+        """Write `content`, made of what is without secrets, to a file as a whole or not at all.
+
+        Raises RunError where that cannot be.
+        """
         path = self.folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, self.redactor.content(content).encode(errors="replace"))
+            _replace(path, content.encode(errors="replace"))
         except OSError as error:
             raise RunError(f"{path} cannot be written ({error.strerror}); make room, and --resume the run.") from error
 

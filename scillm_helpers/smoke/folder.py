@@ -3,7 +3,7 @@
 import os
 import secrets
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -21,15 +21,19 @@ _ROOM = 1_000_000  # bytes that must be free to begin with: the reports of a sma
 def check(out: Path | None) -> None:
     """Raise UsageError where a run's folder cannot be created and filled, before anything is done for it."""
     wanted = (out or RUNS).absolute()
-    there = next(path for path in (wanted, *wanted.parents) if path.exists())
-    for folder in (there, Path(tempfile.gettempdir())):  # where a case works, too
-        try:
-            with tempfile.TemporaryFile(dir=folder) as file:
-                file.write(bytes(_ROOM))
-                file.flush()
-        except OSError as error:
-            remedy = "choose another --out." if folder == there else "set TMPDIR to another folder."
-            raise UsageError(f"{folder} cannot be written to ({error.strerror}); {remedy}") from error
+    _check_room(lambda: next(path for path in (wanted, *wanted.parents) if path.exists()), "choose another --out.")
+    _check_room(lambda: Path(tempfile.gettempdir()), "set TMPDIR to another folder.")  # where a case works
+
+
+def _check_room(find: Callable[[], Path], remedy: str) -> None:
+    folder: Path | str = "the folder"
+    try:
+        folder = find()
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written to ({error.strerror}); {remedy}") from error
 
 
 def create(out: Path | None, sources: Collection[Path]) -> Path:
@@ -50,7 +54,7 @@ def create(out: Path | None, sources: Collection[Path]) -> Path:
             _point_latest(folder)
     except OSError as error:
         raise UsageError(
-            f"{error.filename or out or RUNS} cannot be written to ({error.strerror}); choose another --out."
+            f"{error.filename2 or error.filename or out or RUNS} cannot be written to ({error.strerror}); choose another --out."
         ) from error
     return folder.resolve()
 

@@ -12,6 +12,7 @@ from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML
 
 from .templates import render
+from .words import plain
 
 # What an output may say of its looks; what moves or covers other parts of the page is not among it.
 _LOOKS = {
@@ -23,10 +24,13 @@ _lock = threading.Lock()
 
 def as_html(notebook: Any, title: str) -> str:
     """Return a page of the notebook. Its outputs are cleaned: no script, no frame, nothing from elsewhere."""
-    with _lock:  # the exporter keeps what belongs to one conversion
-        # HTMLExporter's own parses the page once more, to say of a picture that nothing is said of it: half of the time.
-        body, _ = TemplateExporter.from_notebook_node(_exporter(), notebook)
-    return render("notebook.html.j2", title=title, body=_described(_clean(body)))
+    try:
+        with _lock:  # the exporter keeps what belongs to one conversion
+            # HTMLExporter's own parses the page once more, to say of a picture that nothing is said of it.
+            body, _ = TemplateExporter.from_notebook_node(_exporter(), notebook)
+    except Exception as error:  # noqa: BLE001 - nbconvert believes what a notebook displays, and that may be anything
+        body = f"<p>This notebook cannot be shown ({type(error).__name__}); open the executed copy.</p>"
+    return render("notebook.html.j2", title=title, body=plain(_described(_clean(body))))
 
 
 @cache

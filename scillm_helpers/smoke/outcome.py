@@ -6,6 +6,7 @@ from typing import Any, Self, get_args
 
 from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import DeadKernelError
+from nbformat import ValidationError
 from papermill.exceptions import PapermillExecutionError
 
 from ..kinds import Kind
@@ -112,7 +113,7 @@ def _raised(cell: Any, number: int) -> tuple[Status, Reason]:
     if not told and (skips := [record["skipped"] for record in said if record.get("skipped")]):
         return "skipped", Reason(None, _one_line(skips[-1]), number)
     error = _error(cell)
-    message = _one_line(f"{error.ename}: {error.evalue}")
+    message = _one_line(f"{error.ename}: {error.evalue}" if error.evalue else error.ename)
     # A cell that does not parse has run nothing: no hook of the kernel has seen it.
     kind: Kind = next((kind for kind in get_args(Kind) if kind in told), "notebook")
     return "failed", Reason(kind, message, number)
@@ -124,6 +125,8 @@ def _not_executed(error: Exception, cell: int | None, clean: Callable[[str], str
         return "kernel_died", Reason("kernel", "the kernel died; look at this cell, and at the memory.", cell)
     if isinstance(error, NoSuchKernel):
         return "failed", Reason("kernel", f"{message}; install ipykernel in this environment.")
+    if isinstance(error, ValidationError):
+        return "failed", Reason("notebook", "the cell displays what no notebook can hold; look at its outputs.", cell)
     kind: Kind = "notebook" if isinstance(error, InvalidNotebook) else "kernel"
     return "failed", Reason(kind, message, cell)
 

@@ -74,8 +74,9 @@ def strip(statuses: Sequence[Status]) -> Markup:
     )
     about = f"{statuses.count('passed')} of the last {place} runs passed"
     return Markup(
-        '<svg class="strip" viewBox="0 0 {} 9" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
-    ).format(place, about, paths)
+        '<svg class="strip" style="width: {}rem" viewBox="0 0 {} 9" preserveAspectRatio="none" role="img" aria-label="{}">'
+        "{}</svg>"
+    ).format(round(0.6 * place, 1), place, about, paths)
 
 
 def nights(counts: Sequence[tuple[str, int, int]]) -> Markup:

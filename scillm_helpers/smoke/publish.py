@@ -20,9 +20,9 @@ from .templates import page as page_of
 
 def publish(run: Run, files: Files, told: Story) -> None:
     """Write what people read of a run, which holds no secrets any more."""
-    files.write("report.html", page.as_html(run, told, files.folder))
-    files.write("summary.md", summary.as_markdown(run))
-    files.write("matrix.md", summary.matrix(run) + "\n")
+    files.write_page("report.html", page.as_html(run, told, files.folder))
+    files.write_page("summary.md", summary.as_markdown(run))
+    files.write_page("matrix.md", summary.matrix(run) + "\n")
     files.write("matrix.json", json.dumps(matrix.as_json(run), indent=1) + "\n")
 
 
@@ -60,4 +60,6 @@ def _write_page(copy: Path, files: Files) -> None:
         notebook = nbformat.read(copy, as_version=4)
     except (OSError, ValueError) as error:
         raise UsageError(f"{copy} cannot be read ({type(error).__name__}); resume the run.") from error
-    files.write(page_of(f"notebooks/{copy.name}"), notebook_page.as_html(files.redactor.notebook(notebook), copy.stem))
+    files.write_page(
+        page_of(f"notebooks/{copy.name}"), notebook_page.as_html(files.redactor.notebook(notebook), copy.stem)
+    )

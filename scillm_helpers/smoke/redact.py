@@ -6,22 +6,28 @@ import json
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Self
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from ..environment import env_file
 from . import pictures
 from .secrets import SHAPES, SHORTEST, secrets
+from .words import TERMINAL
 
-# What can stand inside a secret without being part of it: on a terminal, and in markup.
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_LINE_ENDS = re.compile(r"[\r\n]+")
-_MARKUP = re.compile(r"\x1b\[[0-9;]*m|<[^<>]*>")
-_ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|\w+);")
+# What can stand inside a secret without being part of it: on a terminal, at the end of a line, and in markup.
+_LINE_END = r"[ \t]*[│┃║|]?[ \t]*[\r\n]+[ \t]*[│┃║|]?[ \t]*"  # a box or an indent may be around it
+_MARKUP = r"<[^<>]*>"
+# What stands for something else, and for what.
+_ENTITY = r"&(?:#\d+|#x[0-9a-fA-F]+|\w+);"
+_PERCENT = r"(?:%[0-9a-fA-F]{2})+"
+_ESCAPE = r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|[^a-zA-Z0-9\s])"
+
 _IS_MARKUP = re.compile(r"text/html|text/markdown|[/+]xml|svg")
 _DATA_URL = re.compile(r"(data:image/[\w.+-]+;base64,)([A-Za-z0-9+/=\s]+)")
+_DROPPED = re.compile(r"\n\[scillm-smoke dropped [\d,]+ characters (?:of output )?here\]\n")
+_TELLING = 4  # characters of a secret that was cut by what was dropped
 
 _Span = tuple[int, int, str]  # where a secret begins and ends, and its name
 
@@ -83,17 +89,22 @@ class Redactor:
         clean = deepcopy(notebook)
         for cell in clean.cells:
             outputs = cell.get("outputs", ())
-            streams = [output for output in outputs if output.output_type == "stream"]
-            for name in ("stdout", "stderr", None):  # each by itself, and as they were shown
-                together = [stream for stream in streams if name in (None, stream.name)]
-                for stream, text in zip(together, self.pieces([s.text for s in together]), strict=True):
-                    stream.text = text
             for output in outputs:
                 if "data" in output:
                     output.data = type(output.data)(
                         (mime, self._data(mime, data)) for mime, data in output.data.items()
                     )
+            for told in (_of_stream("stdout"), _of_stream("stderr"), _told_plain, _told_html):
+                self._clean_together(outputs, told)
         return self.value(clean)
+
+    def _clean_together(self, outputs: Sequence[Any], told: Callable[[Any], tuple[Any, str] | None]) -> None:
+        """Clean what several outputs say one after the other: `told` says where in an output that is, if anywhere."""
+        places = [place for output in outputs if (place := told(output)) is not None]
+        texts = [holder[name] for holder, name in places]
+        if len(texts) > 1:
+            for (holder, name), text in zip(places, self.pieces(texts, markup=told is _told_html), strict=True):
+                holder[name] = text
 
     def _data(self, mime: str, data: Any) -> Any:
         """Return what is displayed as one MIME type without secrets."""
@@ -122,17 +133,36 @@ class Redactor:
         return base64.b64encode(pictures.pixels(picture)).decode()
 
     def _find(self, text: str, markup: bool) -> Iterator[_Span]:
-        """Yield where secrets are, also through what is only shown as colour, markup or a new line."""
+        """Yield where secrets are, also through what is only shown as colour, markup or a new line, or is escaped."""
         yield from self._literal(text)
         yield from _shaped(text)
-        ignored = _MARKUP if markup else _COLOURS
-        if ("<" in text or "&" in text) if markup else "\x1b" in text:
-            shown = _Shown.of(text, ignored, entities=markup)
+        ignored = f"{TERMINAL}|{_MARKUP}" if markup else TERMINAL
+        if ("<" in text or "&" in text) if markup else "\x1b" in text or "\b" in text:
+            shown = _Shown.of(text, ignored, _ENTITY if markup else None)
             yield from shown.spans(self._literal(shown.text))
             yield from shown.spans(_shaped(shown.text))
-        if "\n" in text:
-            shown = _Shown.of(text, re.compile(f"{ignored.pattern}|{_LINE_ENDS.pattern}"), entities=markup)
+        if "\n" in text or "\r" in text:
+            shown = _Shown.of(text, f"{ignored}|{_LINE_END}", _ENTITY if markup else None)
             yield from shown.spans(self._literal(shown.text))
+        for mark, escaped in (("%", _PERCENT), ("\\", _ESCAPE)):
+            if mark in text:
+                shown = _Shown.of(text, ignored, escaped)
+                yield from shown.spans(self._literal(shown.text))
+        if "[scillm-smoke dropped" in text:
+            yield from self._cut(text)
+
+    def _cut(self, text: str) -> Iterator[_Span]:
+        """Yield what is left of secrets that the bounds of a flood have cut in two."""
+        for match in _DROPPED.finditer(text):
+            for form, name in self._literals.items():
+                for length in range(len(form) - 1, _TELLING - 1, -1):
+                    if text.endswith(form[:length], 0, match.start()):
+                        yield match.start() - length, match.start(), name
+                        break
+                for length in range(len(form) - 1, _TELLING - 1, -1):
+                    if text.startswith(form[-length:], match.end()):
+                        yield match.end(), match.end() + length, name
+                        break
 
     def _literal(self, text: str) -> Iterator[_Span]:
         for form, name in self._literals.items():
@@ -154,15 +184,15 @@ class _Shown:
             self._starts.append(self._starts[-1] + len(shown))
 
     @classmethod
-    def of(cls, text: str, ignored: re.Pattern[str], entities: bool) -> Self:
-        """Return `text` without what is `ignored`, and with HTML's entities as what they stand for."""
-        pattern = re.compile(f"{ignored.pattern}|({_ENTITY.pattern})") if entities else ignored
+    def of(cls, text: str, ignored: str, escaped: str | None) -> Self:
+        """Return `text` without what is `ignored`, and with what is `escaped` as what it stands for."""
+        pattern = re.compile(f"{ignored}|({escaped})" if escaped else ignored)
 
         def kept() -> Iterator[tuple[str, int, int]]:
             done = 0
             for match in pattern.finditer(text):
                 yield text[done : match.start()], done, match.start()
-                yield (html.unescape(match[0]) if entities and match[1] else ""), match.start(), match.end()
+                yield (_unescaped(match[1]) if escaped and match[1] else ""), match.start(), match.end()
                 done = match.end()
             yield text[done:], done, len(text)
 
@@ -182,6 +212,31 @@ class _Shown:
         return end if after else start
 
 
+def _unescaped(text: str) -> str:
+    """Return what an HTML entity, a percent-encoding or a backslash stands for."""
+    if text.startswith("&"):
+        return html.unescape(text)
+    if text.startswith("%"):
+        return unquote(text)
+    return chr(int(text[2:], 16)) if len(text) > 2 else text[1:]
+
+
+def _of_stream(name: str) -> Callable[[Any], tuple[Any, str] | None]:
+    return lambda output: (output, "text") if output.get("name") == name and "text" in output else None
+
+
+def _told_plain(output: Any) -> tuple[Any, str] | None:
+    """Return where an output has its plain text."""
+    holder, name = (output, "text") if output.output_type == "stream" else (output.get("data", {}), "text/plain")
+    return (holder, name) if isinstance(holder.get(name), str) else None
+
+
+def _told_html(output: Any) -> tuple[Any, str] | None:
+    """Return where an output has its HTML."""
+    data = output.get("data", {})
+    return (data, "text/html") if isinstance(data.get("text/html"), str) else None
+
+
 def _forms(value: str) -> Iterator[str]:
     """Yield the forms in which a secret may be written."""
     data = value.encode(errors="surrogatepass")
@@ -197,7 +252,13 @@ def _forms(value: str) -> Iterator[str]:
         yield from (_inner_base64(encode, data, before) for before in range(3))
     yield from (data.hex(), data.hex().upper())
     yield from (html.escape(value), html.escape(value, quote=False), html.escape(value).replace("&#x27;", "&#39;"))
-    for escaped in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]):
+    unicode = (
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        repr(value)[1:-1],
+        ascii(value)[1:-1],
+    )
+    for escaped in (*unicode, repr(data)[2:-1]):
         yield from (escaped, json.dumps(escaped)[1:-1])
 
 

@@ -3,7 +3,7 @@
 import functools
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,13 @@ _HEAD = ("id", "started_at", "seconds", "endpoint", "api_base", "backend", "pyth
 
 
 def write_results(run: Run, files: Files) -> None:
-    """Write `results.json` into the run's folder: after each case, so that it must be quick."""
-    content = as_json(run)
-    for case in content["cases"]:  # of all that is in it only these may hold a secret still
-        case["parameters"] = files.redactor.value(case["parameters"])
-    files.write(RESULTS, pydantic_core.to_json(content, indent=1).decode() + "\n")  # `json` takes ten times as long
+    """Write `results.json` of a run without secrets into the run's folder."""
+    content = pydantic_core.to_json(as_json(run), indent=1)  # after each case: `json` takes ten times as long
+    files.write(RESULTS, content.decode() + "\n")
 
 
 def write_junit(run: Run, files: Files) -> None:
-    """Write `junit.xml` into the run's folder."""
+    """Write `junit.xml` of a run without secrets into the run's folder."""
     files.write("junit.xml", as_junit(run).decode())
 
 
@@ -40,7 +38,7 @@ def read_results(path: Path, remedy: str = "start a new one") -> Run:
         return from_json(json.loads(path.read_bytes()))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); name the folder of a run.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = f"{type(error).__name__}: {error}"
         raise UsageError(f"{path} holds no results of a run ({why}); {remedy}.") from error
 
@@ -66,7 +64,25 @@ def from_json(content: dict[str, Any]) -> Run:
 
 def redacted(run: Run, redactor: Redactor) -> Run:
     """Return the run as it may be written anywhere."""
-    return from_json(redactor.value(as_json(run)))
+    results = tuple(redacted_result(result, redactor) for result in run.results)
+    return replace(run, api_base=redactor.text(run.api_base), models=redactor.value(run.models), results=results)
+
+
+def redacted_result(result: CaseResult, redactor: Redactor) -> CaseResult:
+    """Return a result as it may be written anywhere; the names of its parts are not looked at."""
+    case = result.case
+    named = replace(
+        case,
+        id=redactor.text(case.id),
+        notebook=Path(redactor.text(str(case.notebook))),
+        parameters=redactor.value(case.parameters),
+        model=redactor.text(case.model),
+    )
+    reasons = [replace(reason, message=redactor.text(reason.message)) for reason in result.retried_for]
+    reason = result.reason and replace(result.reason, message=redactor.text(result.reason.message))
+    checks = tuple(replace(check, name=redactor.text(check.name)) for check in result.checks)
+    records = redactor.value(result.records)
+    return replace(result, case=named, reason=reason, records=records, retried_for=tuple(reasons), checks=checks)
 
 
 def as_junit(run: Run) -> bytes:

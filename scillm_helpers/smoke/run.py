@@ -30,7 +30,7 @@ from .progress import LiveProgress, totals
 from .publish import publish
 from .redact import Redactor
 from .results import CaseResult, Run
-from .secrets import SHORTEST, secret_parameters, too_short
+from .secrets import not_redacted, secret_parameters
 from .story import Story, story
 from .suite import Bounds, Suite
 from .target import Target, open_target
@@ -112,7 +112,9 @@ def _execute(
     suite = Suite(list(run.results), files, environs, bounds, began)
 
     def so_far() -> Run:
-        return replace(run, seconds=round(time.perf_counter() - began, 3), results=tuple(suite.results.values()))
+        seconds = round(time.perf_counter() - began, 3)
+        api_base, models = files.redactor.text(run.api_base), files.redactor.value(run.models)
+        return replace(run, seconds=seconds, api_base=api_base, models=models, results=tuple(suite.results.values()))
 
     target.log_to(files.folder / _REQUESTS, files.redactor)
     todo = [result.case for result in run.results if result.status == "not_run"]
@@ -137,7 +139,6 @@ def _conclude(run: Run, files: Files, path: Path, progress: LiveProgress) -> Non
     """Write and tell what came of a run, whatever has ended it."""
     report.write_results(run, files)
     report.write_junit(run, files)
-    run = report.redacted(run, files.redactor)
     publish(run, files, _remember(run, path, files.folder))
     progress.conclude(run)
     progress.console.print(f"{totals(run)}; see {run_folder.shown(files.folder)}/report.html")
@@ -157,8 +158,8 @@ def _remember(run: Run, path: Path, folder: Path) -> Story:
 
 def _redactor(target: Target, parameters: Mapping[str, Any]) -> Redactor:
     """Return what takes every secret out that the run may meet, and tell of what it cannot find."""
-    for name in too_short(env_file(), os.environ):
-        print(f"scillm-smoke: {name} is shorter than {SHORTEST} characters: it is not redacted.", file=sys.stderr)
+    for name in not_redacted(env_file(), os.environ):
+        print(f"scillm-smoke: {name} is too short, or an ordinary word: it is not redacted.", file=sys.stderr)
     return Redactor.of_environment(secret_parameters(parameters) | {target.api_key: "CHUTES_API_KEY"})
 
 

@@ -9,6 +9,38 @@ VARIABLE = "SCILLM_SECRETS"
 
 SHORTEST = 8  # characters; what is shorter is told from ordinary text by nothing
 
+# The words of notebooks and reports that are as long: a file in which they are replaced is none.
+_WORDS = frozenset(
+    [
+        "metadata",
+        "nbformat",
+        "nbformat_minor",
+        "cell_type",
+        "markdown",
+        "execution_count",
+        "output_type",
+        "display_data",
+        "execute_result",
+        "traceback",
+        "language_info",
+        "kernelspec",
+        "papermill",
+        "parameters",
+        "exception",
+        "attachments",
+        "embedded",
+        "notebook",
+        "kernel_died",
+        "rate_limit",
+        "capacity",
+        "connection",
+        "bad_request",
+        "bad_reply",
+        "assertion",
+        "not_supported",
+    ]
+)
+
 _NAME = re.compile(r"(^|_)(API_?KEY|TOKEN|PASSWORD)$|(^|_)SECRET", re.IGNORECASE)
 
 # A text that every key of the kind holds, the kind, and its shape. The prefixes are those that the
@@ -55,11 +87,12 @@ def secrets(*environs: Mapping[str, str]) -> dict[str, str]:
     return {value: name for environ in environs for name, whole in _named(environ) for value in _lines(whole)}
 
 
-def too_short(*environs: Mapping[str, str]) -> list[str]:
-    """Return the variables whose value is too short to be redacted, where it may well be a secret."""
+def not_redacted(*environs: Mapping[str, str]) -> list[str]:
+    """Return the variables whose value cannot be told from ordinary text, where it may well be a secret."""
     held = [(name, value.strip()) for environ in environs for name, value in _named(environ)]
     plain = re.compile(r"\d*|true|false|yes|no|on|off", re.IGNORECASE)
-    return sorted({name for name, value in held if len(value) < SHORTEST and not plain.fullmatch(value)})
+    odd = {name for name, value in held if len(value) < SHORTEST and not plain.fullmatch(value)}
+    return sorted(odd | {name for name, value in held if value in _WORDS})
 
 
 def secret_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -76,5 +109,5 @@ def _named(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 def _lines(value: str) -> Iterator[str]:
     for text in (value.strip(), *value.splitlines()):
-        if len(text.strip()) >= SHORTEST:
+        if len(text.strip()) >= SHORTEST and text.strip() not in _WORDS:
             yield text.strip()

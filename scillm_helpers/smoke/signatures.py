@@ -51,9 +51,18 @@ class Failure:
 
     @property
     def told(self) -> str:
-        """Return the kind and the message."""
-        kind = self.results[0].reason.kind if self.results[0].reason else None
-        return f"{kind}: {self.message}" if kind else self.message
+        """Return the kind and the message: what the messages have in common, where they differ in details only."""
+        if self.signature != self._kind and len({self._message(result) for result in self.results}) > 1:
+            return self.signature
+        return f"{self._kind}: {self.message}" if self._kind else self.message
+
+    @property
+    def _kind(self) -> str | None:
+        return self.results[0].reason.kind if self.results[0].reason else None
+
+    @staticmethod
+    def _message(result: CaseResult) -> str | None:
+        return result.reason.message if result.reason else None
 
 
 def failures(run: Run) -> list[Failure]:

@@ -13,6 +13,7 @@ from .budget import Budget, Price
 from .execute import Execution
 from .files import Files
 from .outcome import Stop
+from .report import redacted_result
 from .results import Case, CaseResult, Reason
 
 
@@ -40,7 +41,7 @@ class Bounds:
 
 
 class Suite:
-    """Run cases side by side; `results` always has one for each case, in their order."""
+    """Run cases side by side; `results` always has one for each case, in their order and without secrets."""
 
     def __init__(
         self,
@@ -54,8 +55,9 @@ class Suite:
 
         `environ` has an environment for each id; `began` is when the run did, by `time.perf_counter`.
         """
-        self.results = {result.case.id: result for result in results}
+        self._planned = results
         self._files = files
+        self.results = {result.case.id: self._told(result) for result in results}
         self._environ = environ
         self._bounds = bounds
         self._lock = threading.Lock()
@@ -72,7 +74,7 @@ class Suite:
         KeyboardInterrupt passes through once all kernels are gone; `results` keeps what had finished.
         """
         with ThreadPoolExecutor(jobs, thread_name_prefix="case", initializer=self._number_worker) as pool:
-            todo = [result for result in self.results.values() if result.status == "not_run"]
+            todo = [result for result in self._planned if result.status == "not_run"]
             pending = {pool.submit(self._run, result, watcher) for result in todo}
             try:
                 while pending:
@@ -96,19 +98,22 @@ class Suite:
                 return None
             if why := bounds.budget.used_up(self.results.values()):
                 if before.status == "not_run":
-                    self.results[case.id] = replace(before, reason=Reason(None, why))
+                    self.results[case.id] = self._told(replace(before, reason=Reason(None, why)))
                 return None
             self._executing.add(execution)
-            watcher.started(case)
+            watcher.started(self.results[case.id].case)
         started_s = round(time.perf_counter() - self._began, 3)
         result = replace(execution.run(), retried_for=failures, started_s=started_s, worker=self._worker.number)
         result = self._charged(result, before)
         again = result.attempt <= bounds.retries and _is_transient(result)
         with self._lock:
             self._executing.remove(execution)
-            self.results[case.id] = result
-            (watcher.failed_for_now if again else watcher.finished)(result)
+            self.results[case.id] = told = self._told(result)
+            (watcher.failed_for_now if again else watcher.finished)(told)
         return result if again else None
+
+    def _told(self, result: CaseResult) -> CaseResult:
+        return redacted_result(result, self._files.redactor)
 
     def _number_worker(self) -> None:
         self._worker.number = next(self._numbers)

@@ -30,5 +30,5 @@ def matrix(run: Run) -> str:
 
 def _plain(text: str) -> str:
     """Escape what Markdown, or GitHub in it, would take for more than text."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>|~#])", r"\\\1", text)
+    escaped = re.sub(r"([\\`*_{}\[\]<>|~#&])", r"\\\1", text)
     return re.sub(r"(?<=[@])(?=\w)", "\u200b", escaped)  # nobody is called

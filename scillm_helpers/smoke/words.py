@@ -10,8 +10,10 @@ SYMBOLS: dict[Status, str] = {
     "passed": "✓", "skipped": "○", "failed": "✗", "timeout": "!", "kernel_died": "†", "not_run": "·",
 }  # fmt: skip
 
-# Colours, and what a terminal would obey or XML cannot hold.
-_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# What a terminal obeys instead of showing it: colours, movements, titles and links (ECMA-48), and backspaces.
+TERMINAL = r"\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x08"
+# And what else XML cannot hold.
+_CONTROL = re.compile(rf"{TERMINAL}|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def plain(text: str) -> str:
