@@ -27,11 +27,13 @@ class Ledger:
         """Begin with counting switched off: a session by hand would keep every stream in memory."""
         self.counting = False
         self._calls: list[Call] = []
+        self._watched: list[Any] = []
 
     def watch(self, library: Any) -> None:
         """Count the calls of a library from now on, whoever makes them, where counting is switched on."""
-        if not self.counting or hasattr(library.completion, "__wrapped__"):
+        if not self.counting or any(library is watched for watched in self._watched):
             return
+        self._watched.append(library)
         completion, acompletion = library.completion, library.acompletion
 
         @functools.wraps(completion)

@@ -44,8 +44,11 @@ def test_calls_of_every_kind_are_counted(smoke: Smoke) -> None:
     assert smoke.case["tokens"] == {"prompt": 3 * 9 + 2 * 15, "completion": 3 + 12 + 3, "most_completion": 124}
 
 
+async def _never(**_: Any) -> None: ...
+
+
 def _counting(**usage: int) -> tuple[Ledger, Any]:
-    library = SimpleNamespace(completion=lambda **_: {"usage": usage or None}, acompletion=None)
+    library = SimpleNamespace(completion=lambda **_: {"usage": usage or None}, acompletion=_never)
     ledger = Ledger()
     ledger.counting = True
     ledger.watch(library)
