@@ -19,6 +19,11 @@ CONNECT = "from scillm_helpers import *\nllm = connect()"
 ASK = "llm.completion(messages=[{'role': 'user', 'content': 'Say OK'}], max_tokens=8)"
 
 
+@pytest.fixture(autouse=True)
+def _preloaded(smoke: Smoke) -> None:
+    smoke.preload()
+
+
 def _result(name: str, usage: Usage, cost: float | None = None, status: str = "passed", model: str = "m") -> CaseResult:
     return CaseResult(Case(name, Path(f"{name}.ipynb"), {}, model), status, usage=usage, cost_usd=cost)  # type: ignore[arg-type]
 
@@ -39,7 +44,7 @@ def test_calls_of_every_kind_are_counted(smoke: Smoke) -> None:
         "try:\n    llm.completion(messages=[], max_tokens=8)\nexcept Exception as error:\n    print(type(error))",
         "from litellm import completion\ncompletion(**llm.kwargs, messages=[{'role': 'user', 'content': 'Say OK'}], max_tokens=8)",
     )
-    assert smoke.run("a.ipynb", SCILLM_WARM_PRELOAD="litellm").returncode == 0, smoke.case
+    assert smoke.run("a.ipynb").returncode == 0, smoke.case
     assert smoke.case["calls"] == 5
     assert smoke.case["tokens"] == {"prompt": 3 * 9 + 2 * 15, "completion": 3 + 12 + 3, "most_completion": 124}
 

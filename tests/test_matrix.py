@@ -177,7 +177,7 @@ def test_markdown_cannot_be_broken_out_of() -> None:
 
 def test_all_models_of_the_embedded_endpoint(smoke: Smoke) -> None:
     """The matrix is printed and written as Markdown and JSON: text-only models have no vision, and that is no failure."""
-    done = smoke.run(ROOT / "notebooks", "--model", "all")
+    done = smoke.preload().run(ROOT / "notebooks", "--model", "all")
     assert (done.returncode, done.stderr) == (0, ""), done
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("embedded/")}
     assert "not supported" not in rows["embedded/omni-1"]
@@ -254,7 +254,7 @@ def picky() -> Iterator[str]:
 def test_each_refusal_is_what_it_is(smoke: Smoke, picky: str) -> None:
     """Of four models each lacks, or fails at, something else."""
     live = {"CHUTES_API_BASE": picky, "CHUTES_API_KEY": "obviously-fake", "LITELLM_RETRY_AFTER": "0.01"}
-    done = smoke.run(
+    done = smoke.preload().run(
         ROOT / "notebooks" / "01_setup.ipynb", ROOT / "notebooks" / "03_json_mode.ipynb", "--model", "all", **live
     )
     assert done.returncode == 1
