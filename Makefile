@@ -41,7 +41,7 @@ report: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke report --open
 
 test: $(DEV)
-	$(KEYLESS) $(BIN)/python -m pytest -n 2 --dist loadfile --nbval tests notebooks
+	$(KEYLESS) $(BIN)/python -m pytest -n 3 --dist loadfile --nbval tests notebooks
 
 lab: $(DEV)
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)

@@ -1,6 +1,6 @@
 """A run -> what is seen of it while it goes on: live on a terminal, plain lines in a log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Self
 
@@ -13,6 +13,7 @@ from .results import Case, CaseResult, Run, Status
 from .signatures import failures
 from .tables import new_table, plain_text, print_table
 
+_WIDEST = 48  # characters of a case's name in its column
 _STATES = {"works": "green", "fails": "red"}
 _STYLES: dict[Status, str] = {"passed": "green", "skipped": "yellow", "not_run": "yellow"}
 
@@ -20,14 +21,16 @@ _STYLES: dict[Status, str] = {"passed": "green", "skipped": "yellow", "not_run":
 class LiveProgress(AbstractContextManager["LiveProgress"]):
     """Show which cases run, with a spinner each on a terminal, and a line for each that has finished."""
 
-    def __init__(self, console: Console, after_each: Callable[[], None]) -> None:
-        """Show on `console`; call `after_each` whenever a result has been shown."""
+    def __init__(self, console: Console, cases: Sequence[Case], after_each: Callable[[], None]) -> None:
+        """Show on `console` how `cases` fare; call `after_each` whenever a result has been shown."""
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         self.console = console
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
         self._shown: set[str] = set()  # the ids of the cases whose line has been printed
         self._after_each = after_each
+        # One long name does not push all durations to the edge: its own line is longer, then.
+        self._width = max((len(case.id) for case in cases if len(case.id) <= _WIDEST), default=0)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -43,13 +46,13 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     def failed_for_now(self, result: CaseResult) -> None:
         """Replace a running case by the line of a failure that is not the last word."""
         self._progress.remove_task(self._tasks.pop(result.case.id))
-        show(result, self.console, "; it is tried again")
+        self._show(result, "; it is tried again")
         self._after_each()
 
     def finished(self, result: CaseResult) -> None:
         """Replace a running case by the line of its result."""
         self._progress.remove_task(self._tasks.pop(result.case.id))
-        show(result, self.console)
+        self._show(result)
         self._shown.add(result.case.id)
         self._after_each()
 
@@ -57,22 +60,21 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         """Print a line for each case that was not run and for what failed more than once; the matrix where models were named."""
         for result in run.results:
             if result.status == "not_run" and result.case.id not in self._shown:
-                show(result, self.console)
+                self._show(result)
         for failure in failures(run):
             if len(failure.results) > 1:
                 self.console.print(f"[red]{len(failure.results)} x[/] {escape(failure.told)}")
         if run.models:
             show_matrix(run, self.console)
 
-
-def show(result: CaseResult, console: Console, more: str = "") -> None:
-    """Print a result as a line."""
-    style = _STYLES.get(result.status, "red")
-    reason = "" if result.reason is None else f"  {_why(result)}{more}"
-    if result.attempt > 1:
-        reason += f"  {result.status} on attempt {result.attempt}"
-    line = f"[{style}]{result.status:<11}[/] {escape(result.case.id):<20} {result.seconds:6.1f} s{escape(reason)}"
-    console.print(line)
+    def _show(self, result: CaseResult, more: str = "") -> None:
+        """Print a result as a line."""
+        style = _STYLES.get(result.status, "red")
+        reason = "" if result.reason is None else f"  {_why(result)}{more}"
+        if result.attempt > 1:
+            reason += f"  {result.status} on attempt {result.attempt}"
+        name = f"{result.case.id:<{self._width}}"
+        self.console.print(f"[{style}]{result.status:<11}[/] {escape(name)} {result.seconds:6.1f} s{escape(reason)}")
 
 
 def totals(run: Run) -> str:

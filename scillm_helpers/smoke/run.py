@@ -123,7 +123,8 @@ def _execute(
         with history.History.open(arguments.history) as known:
             console.print(forecast(todo, known, prices))
     report.write_results(so_far(), files)
-    progress = LiveProgress(console, lambda: report.write_results(so_far(), files))
+    cases = [result.case for result in run.results]
+    progress = LiveProgress(console, cases, lambda: report.write_results(so_far(), files))
     try:
         with progress:
             if todo:
