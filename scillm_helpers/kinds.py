@@ -38,6 +38,8 @@ CAPABILITIES = {
 }
 
 TRANSIENT: frozenset[Kind] = frozenset({"rate_limit", "capacity", "timeout", "connection"})
+# What was asked has not been looked at, whatever it was: such a failure tells of the provider, or of the key.
+UNANSWERED: frozenset[Kind] = TRANSIENT | {"auth"}
 
 
 def kind_of(error: BaseException) -> Kind:

@@ -2,13 +2,14 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests import scripted
 
 REPOSITORY = "some/project"
 TOKEN = "obviously-fake"
@@ -91,21 +92,10 @@ def serving() -> Iterator[FakeGitHub]:
                 answer: Any = {"message": f"scripted\n{status}"}
             else:
                 status, answer, headers = github.answer(self.command, self.path, body, self.headers["Authorization"])
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
+            scripted.answer(status, answer, **headers)(self)
 
         do_POST = do_PATCH = do_GET
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    github = FakeGitHub(f"http://127.0.0.1:{http.server_port}")
-    thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield github
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with scripted.listening(Handler) as address:
+        github = FakeGitHub(address)
+        yield github

@@ -5,10 +5,12 @@ from typing import Any
 
 from scillm_helpers.smoke import report
 from scillm_helpers.smoke.files import Files
+from scillm_helpers.smoke.history import History
 from scillm_helpers.smoke.past import Past, PastRun
 from scillm_helpers.smoke.redact import Redactor
 from scillm_helpers.smoke.results import Case, CaseResult, Check, Reason, Run, Status, Usage
 
+HISTORY = Path("runs", "history.sqlite")
 COMMIT = "abc1234" + "0" * 33
 LIMITED = Reason("rate_limit", "RateLimitError: too many requests", 3)
 
@@ -45,6 +47,13 @@ def write(folder: Path, *runs: Run) -> Path:
         (folder / one.id).mkdir(parents=True)
         report.write_results(one, Files(folder / one.id, Redactor({})))
     return folder
+
+
+def filled(path: Path, *runs: Run) -> Path:
+    """Add these runs to the history at `path`."""
+    with History.open(path) as history:
+        history.add(*runs)
+    return path
 
 
 def past(*results: str, **more: Any) -> list[Past]:

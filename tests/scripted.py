@@ -46,13 +46,20 @@ def serving() -> Iterator[ScriptedServer]:
             server.paths.append(self.path)
             server.answers.pop(0)(self)
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with listening(Handler) as address:
+        server = ScriptedServer(f"{address}/v1")
+        yield server
+        server.gone.set()
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Have requests handled on a port of 127.0.0.1, and yield its address."""
+    http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     http.daemon_threads = True
-    server = ScriptedServer(f"http://127.0.0.1:{http.server_port}/v1")
     thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-    yield server
-    server.gone.set()
+    yield f"http://127.0.0.1:{http.server_port}"
     http.shutdown()
     http.server_close()
     thread.join()

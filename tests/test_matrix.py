@@ -77,6 +77,11 @@ def test_what_is_broken_is_not_unsupported(capability: str, status: int, message
     assert not is_unsupported(_Refused(status, message), capability)
 
 
+def test_every_capability_of_the_matrix_can_be_told() -> None:
+    """And none is told that has no column."""
+    assert list(matrix.CAPABILITIES) == list(CAPABILITIES)
+
+
 # From a notebook's cells to its checks
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Self
 
 from scillm_helpers.errors import UsageError
-from scillm_helpers.kinds import TRANSIENT
-from scillm_helpers.smoke.report import read_results
+from scillm_helpers.kinds import UNANSWERED
+from scillm_helpers.smoke.report import RESULTS, read_results
 from scillm_helpers.smoke.results import CaseResult, Run
 from scillm_helpers.smoke.signatures import Failure, failures
 
@@ -70,9 +70,9 @@ class Night:
 
 def _folders(path: Path) -> list[Path]:
     """Return the run's folder that `path` is, or those that it holds."""
-    if (path / "results.json").exists() or not path.is_dir():
+    if (path / RESULTS).exists() or not path.is_dir():
         return [path]
-    inside = [results.parent for results in path.glob("*/results.json")]
+    inside = [results.parent for results in path.glob(f"*/{RESULTS}")]
     if not inside:
         raise UsageError(f"{path} holds no run; name the folder of one.")
     return inside
@@ -91,4 +91,4 @@ def _tells(result: CaseResult) -> bool:
     if result.status == "skipped":
         return any(check.state == "not_supported" for check in result.checks)
     kind = result.reason.kind if result.reason else None
-    return result.status == "passed" or (result.status != "not_run" and kind not in TRANSIENT | {"auth"})
+    return result.status == "passed" or (result.status != "not_run" and kind not in UNANSWERED)

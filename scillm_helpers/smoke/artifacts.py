@@ -34,9 +34,9 @@ def read(path: Path) -> Run:
 
 
 def _find(path: Path) -> list[Path]:
-    found = [path] if path.is_file() else sorted(path.rglob("results.json"))
+    found = [path] if path.is_file() else sorted(path.rglob(report.RESULTS))
     if not found:
-        state = "holds no results.json" if path.exists() else "is not there"
+        state = f"holds no {report.RESULTS}" if path.exists() else "is not there"
         raise UsageError(f"{path} {state}; give --import the folder of a run, or one of several.")
     return found
 

@@ -135,7 +135,7 @@ def _run(arguments: argparse.Namespace) -> int:
         environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, environ["PYTHONPATH"].split(os.pathsep)))
     # First of all: its zygote has more to import than everything here.
     warm.start(environ)
-    _spare_grammar()
+    _spare_unused()
 
     from . import run
 
@@ -144,6 +144,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _history(arguments: argparse.Namespace) -> int:
     """Show pass rates and medians, since when a case fails, how often it was flaky, and what has become slower."""
+    _spare_unused()
     from . import nightly
 
     return nightly.show(arguments)
@@ -151,7 +152,7 @@ def _history(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     """Write report.html of an earlier run anew, with what the history knows by now."""
-    _spare_grammar()
+    _spare_unused()
     from . import publish
 
     return publish.again(arguments)
@@ -176,12 +177,14 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _spare_grammar() -> None:
-    """Have jsonschema do without a grammar of URIs, as where it is not installed.
+def _spare_unused() -> None:
+    """Have libraries do without what they import where it is installed, for a feature that is not used here.
 
-    nbformat imports jsonschema, and that takes seconds to compile it, for a format that no notebook's schema has.
+    jsonschema compiles a grammar of URIs, for a format that no notebook's schema has: seconds. sqlite-utils has
+    types of numpy and pandas, papermill notebooks on S3: half a second together, and more with pandas.
     """
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    for name in ("rfc3987_syntax", "numpy", "pandas", "boto3"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 def _dump_no_core() -> None:

@@ -124,6 +124,10 @@ class History(AbstractContextManager["History"]):
             results.sort(key=_in_order)  # cheap: most come in the order of time, since they were added so
         return {identity: known[numbers[identity]] if identity in numbers else [] for identity in wanted}
 
+    def past_of(self, run: Run) -> dict[Identity, list[Past]]:
+        """Return what came of the cases of a run, as `past` does."""
+        return self.past(Identity.of(run, result) for result in run.results)
+
     def usages(self) -> dict[tuple[str, str], Usage]:
         """Return what each notebook has used when it last passed, whatever the model, by name and parameters."""
         question = (

@@ -10,12 +10,13 @@ from .trends import Metric, Regression
 def notable(past: Sequence[Past]) -> list[str]:
     """Return a phrase for each: since when it fails, how often it was flaky, what has become slower."""
     since = trends.first_bad(past)
+    return [*([_failing(since)] if since is not None else []), *beyond_failing(past)]
+
+
+def beyond_failing(past: Sequence[Past]) -> list[str]:
+    """Return what is notable also of a case that passes: how often it was flaky, what has become slower."""
     times = trends.flaky(past)
-    return [
-        *([_failing(since)] if since is not None else []),
-        *([f"flaky {times}x"] if times else []),
-        *map(_slower, trends.regressions(past)),
-    ]
+    return [*([f"flaky {times}x"] if times else []), *map(_slower, trends.regressions(past))]
 
 
 def measured(metric: Metric, value: float) -> str:

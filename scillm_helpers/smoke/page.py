@@ -72,12 +72,12 @@ def _told(failure: Failure, story: Story, folder: Path) -> dict[str, Any]:
 def _cell(result: CaseResult, folder: Path) -> tuple[str, str]:
     """Return the source of the cell at fault and its traceback; empty where there is none to read."""
     number = result.reason.cell if result.reason else None
-    try:
-        content = json.loads((folder / (result.executed or "")).read_bytes())
-        cell = [cell for cell in content["cells"] if cell["cell_type"] == "code"][(number or 0) - 1]
-    except (OSError, ValueError, LookupError, TypeError):
+    if number is None or result.executed is None:
         return "", ""
-    if number is None:
+    try:
+        content = json.loads((folder / result.executed).read_bytes())
+        cell = [cell for cell in content["cells"] if cell["cell_type"] == "code"][number - 1]
+    except (OSError, ValueError, LookupError, TypeError):
         return "", ""
     errors = [output for output in cell["outputs"] if output["output_type"] == "error"]
     lines = errors[0]["traceback"] if errors else []

@@ -31,10 +31,9 @@ def again(arguments: Namespace) -> int:
     folder, run = earlier.find(arguments.run)
     known = story(run, _past(run, arguments.history))
     files = Files(folder, Redactor.of_environment())
-    for result in run.results:
-        copy = folder / (result.executed or "")
-        if copy.is_file() and not (folder / page_of(result.executed or "")).is_file():
-            _write_page(copy, files)
+    for executed in filter(None, (result.executed for result in run.results)):
+        if (folder / executed).is_file() and not (folder / page_of(executed)).is_file():
+            _write_page(executed, files)
     publish(report.redacted(run, files.redactor), files, known)
     print(f"{shown(folder)}/report.html")
     if arguments.open:
@@ -47,19 +46,18 @@ def _past(run: Run, path: Path) -> dict[Identity, list[Past]]:
     if not path.exists():
         return {}
     with History.read(path) as history:
-        return history.past(Identity.of(run, result) for result in run.results)
+        return history.past_of(run)
 
 
-def _write_page(copy: Path, files: Files) -> None:
+def _write_page(executed: str, files: Files) -> None:
     """Write the page of an executed copy: a run that was killed has left some without."""
     import nbformat  # a second, which most reports have no need of
 
     from . import notebook_page
 
+    copy = files.folder / executed
     try:
         notebook = nbformat.read(copy, as_version=4)
     except (OSError, ValueError) as error:
         raise UsageError(f"{copy} cannot be read ({type(error).__name__}); resume the run.") from error
-    files.write_page(
-        page_of(f"notebooks/{copy.name}"), notebook_page.as_html(files.redactor.notebook(notebook), copy.stem)
-    )
+    files.write_page(page_of(executed), notebook_page.as_html(files.redactor.notebook(notebook), copy.stem))

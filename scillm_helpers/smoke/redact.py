@@ -1,19 +1,17 @@
 """Secrets -> placeholders, in whatever form they appear: what a run writes is redacted first."""
 
 import base64
-import html
-import json
 import os
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Self
-from urllib.parse import quote, quote_plus, unquote
 
 from ..environment import env_file
 from . import pictures
+from .forms import forms
 from .secrets import SHAPES, SHORTEST, secrets
+from .shown import Shown, Span
 from .words import TERMINAL
 
 # What can stand inside a secret without being part of it: on a terminal, at the end of a line, and in markup.
@@ -28,8 +26,6 @@ _IS_MARKUP = re.compile(r"text/html|text/markdown|[/+]xml|svg")
 _DATA_URL = re.compile(r"(data:image/[\w.+-]+;base64,)([A-Za-z0-9+/=\s]+)")
 _DROPPED = re.compile(r"\n\[scillm-smoke dropped [\d,]+ characters (?:of output )?here\]\n")
 _TELLING = 4  # characters of a secret that was cut by what was dropped
-
-_Span = tuple[int, int, str]  # where a secret begins and ends, and its name
 
 
 class Redactor:
@@ -46,7 +42,7 @@ class Redactor:
     def __init__(self, secrets: Mapping[str, str]) -> None:
         """Prepare to replace `secrets`: values, at least eight characters each, with their names."""
         ordered = sorted(secrets.items(), key=lambda item: -len(item[0]))  # one may be part of another
-        self._literals = {form: name for value, name in ordered for form in _forms(value)}
+        self._literals = {form: name for value, name in ordered for form in forms(value)}
         self._bytes = [form.encode(code) for form in self._literals for code in ("utf-8", "utf-16-le", "utf-16-be")]
 
     @classmethod
@@ -132,26 +128,26 @@ class Redactor:
             return encoded
         return base64.b64encode(pictures.pixels(picture)).decode()
 
-    def _find(self, text: str, markup: bool) -> Iterator[_Span]:
+    def _find(self, text: str, markup: bool) -> Iterator[Span]:
         """Yield where secrets are, also through what is only shown as colour, markup or a new line, or is escaped."""
         yield from self._literal(text)
         yield from _shaped(text)
         ignored = f"{TERMINAL}|{_MARKUP}" if markup else TERMINAL
         if ("<" in text or "&" in text) if markup else "\x1b" in text or "\b" in text:
-            shown = _Shown.of(text, ignored, _ENTITY if markup else None)
+            shown = Shown.of(text, ignored, _ENTITY if markup else None)
             yield from shown.spans(self._literal(shown.text))
             yield from shown.spans(_shaped(shown.text))
         if "\n" in text or "\r" in text:
-            shown = _Shown.of(text, f"{ignored}|{_LINE_END}", _ENTITY if markup else None)
+            shown = Shown.of(text, f"{ignored}|{_LINE_END}", _ENTITY if markup else None)
             yield from shown.spans(self._literal(shown.text))
         for mark, escaped in (("%", _PERCENT), ("\\", _ESCAPE)):
             if mark in text:
-                shown = _Shown.of(text, ignored, escaped)
+                shown = Shown.of(text, ignored, escaped)
                 yield from shown.spans(self._literal(shown.text))
         if "[scillm-smoke dropped" in text:
             yield from self._cut(text)
 
-    def _cut(self, text: str) -> Iterator[_Span]:
+    def _cut(self, text: str) -> Iterator[Span]:
         """Yield what is left of secrets that the bounds of a flood have cut in two."""
         for match in _DROPPED.finditer(text):
             for form, name in self._literals.items():
@@ -164,61 +160,12 @@ class Redactor:
                         yield match.end(), match.end() + length, name
                         break
 
-    def _literal(self, text: str) -> Iterator[_Span]:
+    def _literal(self, text: str) -> Iterator[Span]:
         for form, name in self._literals.items():
             start = text.find(form)
             while start >= 0:
                 yield start, start + len(form), name
                 start = text.find(form, start + len(form))
-
-
-class _Shown:
-    """Be a text as it is shown, and know where each part of it stands in the original."""
-
-    def __init__(self, kept: Iterable[tuple[str, int, int]]) -> None:
-        """Join the parts that are kept: what each shows, and where it begins and ends in the original."""
-        self._parts = [part for part in kept if part[0]]
-        self.text = "".join(shown for shown, _, _ in self._parts)
-        self._starts = [0]
-        for shown, _, _ in self._parts:
-            self._starts.append(self._starts[-1] + len(shown))
-
-    @classmethod
-    def of(cls, text: str, ignored: str, escaped: str | None) -> Self:
-        """Return `text` without what is `ignored`, and with what is `escaped` as what it stands for."""
-        pattern = re.compile(f"{ignored}|({escaped})" if escaped else ignored)
-
-        def kept() -> Iterator[tuple[str, int, int]]:
-            done = 0
-            for match in pattern.finditer(text):
-                yield text[done : match.start()], done, match.start()
-                yield (_unescaped(match[1]) if escaped and match[1] else ""), match.start(), match.end()
-                done = match.end()
-            yield text[done:], done, len(text)
-
-        return cls(kept())
-
-    def spans(self, found: Iterable[_Span]) -> Iterator[_Span]:
-        """Yield what was found in the shown text as places in the original."""
-        for start, end, name in found:
-            yield self._original(start, 0), self._original(end - 1, 1), name
-
-    def _original(self, place: int, after: int) -> int:
-        """Return where the shown character at `place` begins in the original, or where it ends."""
-        number = bisect_right(self._starts, place) - 1
-        shown, start, end = self._parts[number]
-        if len(shown) == end - start:
-            return start + place - self._starts[number] + after
-        return end if after else start
-
-
-def _unescaped(text: str) -> str:
-    """Return what an HTML entity, a percent-encoding or a backslash stands for."""
-    if text.startswith("&"):
-        return html.unescape(text)
-    if text.startswith("%"):
-        return unquote(text)
-    return chr(int(text[2:], 16)) if len(text) > 2 else text[1:]
 
 
 def _of_stream(name: str) -> Callable[[Any], tuple[Any, str] | None]:
@@ -237,47 +184,15 @@ def _told_html(output: Any) -> tuple[Any, str] | None:
     return (data, "text/html") if isinstance(data.get("text/html"), str) else None
 
 
-def _forms(value: str) -> Iterator[str]:
-    """Yield the forms in which a secret may be written."""
-    data = value.encode(errors="surrogatepass")
-    yield value
-    for form in (
-        quote(value, safe="", errors="replace"),
-        quote(value, errors="replace"),
-        quote_plus(value, errors="replace"),
-    ):
-        yield form
-        yield re.sub("%..", lambda match: match[0].lower(), form)
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        yield from (_inner_base64(encode, data, before) for before in range(3))
-    yield from (data.hex(), data.hex().upper())
-    yield from (html.escape(value), html.escape(value, quote=False), html.escape(value).replace("&#x27;", "&#39;"))
-    unicode = (
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        repr(value)[1:-1],
-        ascii(value)[1:-1],
-    )
-    for escaped in (*unicode, repr(data)[2:-1]):
-        yield from (escaped, json.dumps(escaped)[1:-1])
-
-
-def _inner_base64(encode: Any, data: bytes, before: int) -> str:
-    """Return the characters that tell of `data` alone, `before` bytes after a border of three bytes."""
-    text = encode(b"\0" * before + data).decode().rstrip("=")
-    whole = (before + len(data)) * 8 // 6  # those that hold no bit of what follows
-    return str(text[-(-before * 8 // 6) : whole])
-
-
-def _shaped(text: str) -> Iterator[_Span]:
+def _shaped(text: str) -> Iterator[Span]:
     for hint, shape, name in SHAPES:
         if hint in text:
             yield from ((*match.span("key"), name) for match in shape.finditer(text))
 
 
-def _merged(spans: Iterable[_Span]) -> list[_Span]:
+def _merged(spans: Iterable[Span]) -> list[Span]:
     """Return spans in order, those that overlap as one; the name is that of the longest."""
-    merged: list[_Span] = []
+    merged: list[Span] = []
     for start, end, name in sorted(spans, key=lambda span: (span[0], -span[1])):
         if merged and start < merged[-1][1]:
             first, last, kept = merged[-1]
@@ -287,7 +202,7 @@ def _merged(spans: Iterable[_Span]) -> list[_Span]:
     return merged
 
 
-def _without(pieces: Sequence[str], spans: list[_Span]) -> Iterator[str]:
+def _without(pieces: Sequence[str], spans: list[Span]) -> Iterator[str]:
     """Yield the pieces with a placeholder where each span begins, and nothing in place of the rest of it."""
     offset = 0
     for piece in pieces:

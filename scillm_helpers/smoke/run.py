@@ -24,7 +24,6 @@ from . import resume as earlier
 from .budget import FREE, Budget, Price, known_price
 from .files import Files
 from .forecast import forecast
-from .past import Identity
 from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
 from .progress import LiveProgress, totals
 from .publish import publish
@@ -150,7 +149,7 @@ def _remember(run: Run, path: Path, folder: Path) -> Story:
     try:
         with history.History.open(path) as known:
             known.add(run)
-            return story(run, known.past(Identity.of(run, result) for result in run.results))
+            return story(run, known.past_of(run))
     except UsageError as error:
         remedy = f"add this run with scillm-smoke history --import {run_folder.shown(folder)}"
         print(f"scillm-smoke: {error} Then {remedy}.", file=sys.stderr)

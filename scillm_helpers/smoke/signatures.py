@@ -5,7 +5,7 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from ..kinds import TRANSIENT
+from ..kinds import UNANSWERED
 from .results import GOOD, CaseResult, Run
 
 # What differs from one time to the next, the longer forms first.
@@ -84,7 +84,7 @@ def signature(result: CaseResult) -> str:
     reason = result.reason
     if reason is None:
         return result.status
-    if result.status == "failed" and reason.kind in TRANSIENT | {"auth"}:
+    if result.status == "failed" and reason.kind in UNANSWERED:
         return f"{reason.kind}"
     message = reason.message
     for name, placeholder in ((result.case.model, "<model>"), (result.case.notebook.stem, "<notebook>")):

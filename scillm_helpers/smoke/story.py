@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .notable import notable
+from .notable import beyond_failing
 from .past import Identity, Past
 from .results import Run, Status
 from .signatures import failures
@@ -30,18 +30,14 @@ def story(run: Run, past: Mapping[Identity, Sequence[Past]]) -> Story:
     own = {result.case.id: past.get(Identity.of(run, result), ()) for result in run.results}
     return Story(
         past={case: [result.status for result in results] for case, results in own.items()},
-        changed={case: told for case, results in own.items() if (told := _changed(results))},
+        # Since when a case fails, the page tells with the failure.
+        changed={case: "; ".join(phrases) for case, results in own.items() if (phrases := beyond_failing(results))},
         since={
             failure.signature: _since(failure.signature, [own[r.case.id] for r in failure.results], run)
             for failure in failures(run)
         },
         nights=_nights(own.values()),
     )
-
-
-def _changed(results: Sequence[Past]) -> str:
-    """Return what is notable beyond a failure, which the page tells by itself."""
-    return "; ".join(phrase for phrase in notable(results) if not phrase.startswith("failing since"))
 
 
 def _since(signature: str, pasts: Sequence[Sequence[Past]], run: Run) -> str:
