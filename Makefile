@@ -18,6 +18,7 @@ BIN := $(VENV)/bin
 # A second call installs nothing: each stamp is newer than what it was made from.
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
+OPENAI := $(VENV)/.installed-openai
 BENCH := $(VENV)/.installed-bench
 
 # The stored outputs come from the embedded endpoint, whatever the shell or .env says.
@@ -40,7 +41,7 @@ smoke: $(RUN)
 report: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke report --open
 
-test: $(DEV)
+test: $(DEV) $(OPENAI)
 	$(KEYLESS) $(BIN)/python -m pytest -n 3 --dist loadfile --nbval tests notebooks
 
 lab: $(DEV)
@@ -98,6 +99,11 @@ $(RUN): $(VENV)/.created requirements.txt pyproject.toml
 
 $(DEV): $(RUN) requirements-dev.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
+	@touch $@
+
+$(OPENAI): $(VENV)/.created requirements-openai.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade --no-deps \
+		--target $(VENV)/openai-newest -r requirements-openai.txt
 	@touch $@
 
 $(BENCH): $(DEV) requirements-bench.txt
