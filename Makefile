@@ -20,6 +20,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 OPENAI := $(VENV)/.installed-openai
 BENCH := $(VENV)/.installed-bench
+STAND_INS := $(VENV)/.installed-stand-ins
 
 # The stored outputs come from the embedded endpoint, whatever the shell or .env says.
 KEYLESS := env CHUTES_API_BASE= CHUTES_API_KEY= CHUTES_MODEL= CHUTES_TEXT_MODEL= CHUTES_VLM_MODEL= \
@@ -55,7 +56,7 @@ lint: $(DEV)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-bench: $(BENCH)
+bench: $(BENCH) $(STAND_INS)
 	$(BIN)/python -m benchmarks.bench
 
 screenshot: $(DEV)
@@ -108,6 +109,11 @@ $(OPENAI): $(VENV)/.created requirements-openai.txt
 
 $(BENCH): $(DEV) requirements-bench.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-bench.txt
+	@touch $@
+
+$(STAND_INS): $(VENV)/.created requirements-stand-ins.txt
+	$(PYTHON) -m venv $(VENV)/stand-ins
+	$(VENV)/stand-ins/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-stand-ins.txt
 	@touch $@
 
 clean:
