@@ -1,4 +1,4 @@
-"""Run `scillm-smoke` the way a user does: as a process, in a folder of its own."""
+"""Run `scillm-smoke` the way a user does: as a process of its own, in a folder of its own."""
 
 import json
 import os
@@ -9,6 +9,8 @@ from typing import Any
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tests import forked
 
 SMOKE = [sys.executable, "-m", "scillm_helpers.smoke"]
 
@@ -39,10 +41,7 @@ class Smoke:
         return self
 
     def __call__(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-        command = [*SMOKE, *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environ | environ, capture_output=True, text=True, check=False
-        )
+        return forked.call([*map(str, arguments)], self.folder, self.environ | environ)
 
     def start(self, *arguments: str | Path, out: Path | None = None, **environ: str) -> "subprocess.Popen[str]":
         """Start to run notebooks, with the run's folder in `out`."""
