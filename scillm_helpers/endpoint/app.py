@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from . import replies
+from .catalogue import BY_ID
 from .log import RequestLog, RequestLogMiddleware
 from .problems import Problem, bad_request
 from .requests import ChatRequest, parse
@@ -24,11 +25,12 @@ MAX_BODY = 32 * 1024 * 1024  # bytes
 MAX_DEPTH = 100  # levels of nesting
 
 
-def create_app(api_key: str, log: RequestLog, chunk_seconds: float) -> Starlette:
+def create_app(api_key: str, log: RequestLog, chunk_seconds: float, paced: bool) -> Starlette:
     """Return the application.
 
     Every route wants `Authorization: Bearer <api_key>`. `chunk_seconds` lie between the chunks
-    of a stream, so that it can be watched, and left early, like one that a model writes.
+    of a stream, so that it can be watched, and left early, like one that a model writes;
+    `paced`, a whole reply takes as long as its stream.
     """
 
     def authorized(request: Request) -> None:
@@ -51,9 +53,12 @@ def create_app(api_key: str, log: RequestLog, chunk_seconds: float) -> Starlette
         asked = parse(_decode(await _read(request)))
         request.state.model, request.state.stream = asked.model, bool(asked.stream)
         said = await run_in_threadpool(replies.reply, asked)
+        pause = chunk_seconds / BY_ID[said.model].speed
         if not asked.stream:
+            if paced:
+                await asyncio.sleep(pause * said.usage["completion_tokens"])
             return _Json(replies.body(said))
-        return StreamingResponse(_events(asked, said, chunk_seconds), media_type="text/event-stream")
+        return StreamingResponse(_events(asked, said, pause), media_type="text/event-stream")
 
     return Starlette(
         routes=[

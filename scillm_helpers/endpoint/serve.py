@@ -46,11 +46,11 @@ class Endpoint:
         return f"Endpoint({self.api_base!r})"
 
 
-def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS) -> Endpoint:
+def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS, paced: bool = False) -> Endpoint:
     """Start an endpoint with a new random key and return it; it answers at once.
 
-    `port` 0 takes a free one; `chunk_seconds` lie between the chunks of a stream. Raises OSError
-    where the port is taken.
+    `port` 0 takes a free one; `chunk_seconds` lie between the chunks of a stream; `paced`, a whole reply
+    takes as long as its stream would. Raises OSError where the port is taken.
     """
     _bypass_proxies()
     log = RequestLog()
@@ -59,7 +59,7 @@ def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS) -> Endpoint:
     listener = socket.create_server((HOST, port), backlog=512)
     # Connections have it from here: asyncio leaves it unset, and each body would wait 40 ms for the ACK of its head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    app = create_app(api_key, log, chunk_seconds)
+    app = create_app(api_key, log, chunk_seconds, paced)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_keep_alive=60))
     thread = threading.Thread(target=_serve, args=(server, listener), name="embedded-endpoint", daemon=True)
     thread.start()
