@@ -18,7 +18,9 @@ BIN := $(VENV)/bin
 # A second call installs nothing: each stamp is newer than what it was made from.
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
+OPENAI := $(VENV)/.installed-openai
 BENCH := $(VENV)/.installed-bench
+STAND_INS := $(VENV)/.installed-stand-ins
 
 # The stored outputs come from the embedded endpoint, whatever the shell or .env says.
 KEYLESS := env CHUTES_API_BASE= CHUTES_API_KEY= CHUTES_MODEL= CHUTES_TEXT_MODEL= CHUTES_VLM_MODEL= \
@@ -40,7 +42,7 @@ smoke: $(RUN)
 report: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke report --open
 
-test: $(DEV)
+test: $(DEV) $(OPENAI)
 	$(KEYLESS) $(BIN)/python -m pytest -n 3 --dist loadfile --nbval tests notebooks
 
 lab: $(DEV)
@@ -54,7 +56,7 @@ lint: $(DEV)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-bench: $(BENCH)
+bench: $(BENCH) $(STAND_INS)
 	$(BIN)/python -m benchmarks.bench
 
 screenshot: $(DEV)
@@ -100,8 +102,18 @@ $(DEV): $(RUN) requirements-dev.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
 	@touch $@
 
+$(OPENAI): $(VENV)/.created requirements-openai.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade --no-deps \
+		--target $(VENV)/openai-newest -r requirements-openai.txt
+	@touch $@
+
 $(BENCH): $(DEV) requirements-bench.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-bench.txt
+	@touch $@
+
+$(STAND_INS): $(VENV)/.created requirements-stand-ins.txt
+	$(PYTHON) -m venv $(VENV)/stand-ins
+	$(VENV)/stand-ins/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-stand-ins.txt
 	@touch $@
 
 clean:

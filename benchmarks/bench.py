@@ -19,7 +19,7 @@ from benchmarks.results import Plan, Results, Run
 from benchmarks.runners import BIN, OURS, RUNNERS, Runner, execute
 
 _HERE = Path(__file__).parent
-_QUICK = Plan(tutorials=1, some=2, many=4, kernels=3, rounds=1)
+_QUICK = Plan(tutorials=1, some=2, many=4, kernels=3, requests=50, rounds=1)
 
 
 class Bench:
@@ -40,6 +40,7 @@ class Bench:
             self._smoke()
             self._kernels()
             self._reports()
+            self._requests()
         self._copies()
 
     def _warm_up(self) -> None:
@@ -83,6 +84,10 @@ class Bench:
         self._keep(f"redaction: {self.results.redaction_s[-1]} s, of its CPU and of the run's wall")
         self.results.large_report.append(json.loads(self._program("large")))
         self._keep(f"a large report: {self.results.large_report[-1]} s and bytes")
+
+    def _requests(self) -> None:
+        self.results.requests_ms.append(json.loads(self._program("stand_ins", str(self.results.plan.requests))))
+        self._keep(f"a request that is not streamed: {self.results.requests_ms[-1]} ms")
 
     def _kernels(self) -> None:
         for name, kept in (("local-provisioner", self.results.cold_mb), ("scillm-warm", self.results.warm_mb)):

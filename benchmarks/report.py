@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +12,8 @@ from rich.table import Table
 from benchmarks import plot, results
 from benchmarks.results import Results
 from benchmarks.runners import OURS
-from benchmarks.summary import QUANTITIES, Row, Target, further_kernel_mb, rows, targets
+from benchmarks.stand_ins import OURS as OUR_ENDPOINT
+from benchmarks.summary import QUANTITIES, Row, Target, further_kernel_mb, request_ms, rows, targets
 
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
 _COSTS = ["cases", "runner", "wall s", "range", "CPU s", "peak MB", "wall ratio", "CPU ratio", "memory ratio"]
@@ -26,6 +28,7 @@ def show(done: Results, console: Console) -> None:
             table.add_row(*line)
         console.print(table)
     console.print(_about_kernels(done))
+    console.print(_about_requests(done))
 
 
 def write(done: Results, folder: Path) -> None:
@@ -45,6 +48,7 @@ def _markdown(done: Results) -> str:
             _table(_COSTS, _cost_cells(done)),
             _table(_TARGETS, _target_cells(done)),
             _about_kernels(done),
+            _about_requests(done),
             f"![{plot.describe(rows(done))}](benchmark.svg)",
         ]
     )
@@ -78,6 +82,15 @@ def _target_line(target: Target) -> list[str]:
 def _about_kernels(done: Results) -> str:
     cold, warm = further_kernel_mb(done.cold_mb), further_kernel_mb(done.warm_mb)
     return f"A further live kernel, after one call: {cold:.0f} MB cold, {warm:.0f} MB warm."
+
+
+def _about_requests(done: Results) -> str:
+    """Say what a request takes, of this project's endpoint and of the others, and the ratio to the best of them."""
+    took = request_ms(done)
+    best = next(name for name in took if name != OUR_ENDPOINT)
+    ratio = median(one[OUR_ENDPOINT] / one[best] for one in done.requests_ms)
+    each = ", ".join(f"{name} {ms:.2f} ms" for name, ms in took.items())
+    return f"A request that is not streamed, median: {each}. To the best of the others, {best}: {ratio:.2f} x."
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ class Plan:
     some: int = 20  # by every runner
     many: int = 100  # by this project; the others are scaled from `some`
     kernels: int = 6
+    requests: int = 500  # of each stand-in
     rounds: int = 2
 
 
@@ -40,6 +41,7 @@ class Results:
     cold_mb: list[list[float]] = field(default_factory=list)  # PSS after the first kernel, the second, ...
     redaction_s: list[list[float]] = field(default_factory=list)  # its CPU, and the wall of `many` cases
     large_report: list[list[float]] = field(default_factory=list)  # seconds of 500 cases x 200 nights, and bytes
+    requests_ms: list[dict[str, float]] = field(default_factory=list)  # the median of each stand-in
     warm_mb: list[list[float]] = field(default_factory=list)
 
     def write(self, path: Path) -> None:

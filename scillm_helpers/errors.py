@@ -10,6 +10,7 @@
     ├── JsonReplyError         a reply is not the JSON that was asked for; `.raw` keeps it
     ├── ImageError             an image cannot be sent
     ├── LoopError              a coroutine cannot be run from here
+    ├── FaultError             a fault of the embedded endpoint is unknown, or was not met
     ├── Skipped                a notebook stops here, and that is no failure
     │   └── GateClosed         its gate is closed
     ├── UsageError             a command line asks for what cannot be done
@@ -72,6 +73,10 @@ class ImageError(ScillmError):
 
 class LoopError(ScillmError):
     """Say why a coroutine cannot be run from here."""
+
+
+class FaultError(ScillmError):
+    """Say which fault of the embedded endpoint is unknown, or was not met."""
 
 
 class Skipped(ScillmError):

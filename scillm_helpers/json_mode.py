@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from .errors import JsonReplyError
 
@@ -50,8 +51,8 @@ def parse_json(reply: Any, model: type[BaseModel] | None = None) -> JsonReply[An
 
     JSON in a Markdown fence, or with slips like a trailing comma or single quotes, is mended and
     marked as `mended`. Raises JsonReplyError, with the text in `.raw`, for a reply that is empty,
-    that `max_tokens` cut short (mending would invent its end), that holds no JSON, or that does
-    not fit `model`.
+    that is cut short, by `max_tokens` or otherwise (mending would invent its end), that holds no
+    JSON, or that does not fit `model`.
     """
     raw = _text(reply)
     value, mended = _decode(raw)
@@ -82,8 +83,11 @@ def _decode(raw: str) -> tuple[Any, bool]:
         pass
     fenced = _FENCE.search(raw)
     candidate = fenced[1] if fenced else raw
-    if not re.search(r"[{\[]", candidate):
+    start = re.search(r"[{\[]", candidate)
+    if start is None:
         raise JsonReplyError("The reply holds no JSON; ask for it in the prompt too, and see `.raw`.", raw)
+    if _ends_early(candidate[start.start() :]):
+        raise JsonReplyError("The reply ends in the middle of its JSON; ask again, and see `.raw`.", raw)
     # Replies are valid nearly always, so the mender is loaded only for one that is not.
     import json_repair
 
@@ -94,3 +98,12 @@ def _decode(raw: str) -> tuple[Any, bool]:
     if not isinstance(value, (dict, list)) or not value:
         raise JsonReplyError("The reply is not JSON and cannot be mended; see `.raw`.", raw)
     return value, True
+
+
+def _ends_early(candidate: str) -> bool:
+    """Tell whether a text is JSON up to its end, and goes on where it ends; pydantic's parser tells this from a slip."""
+    try:
+        from_json(candidate)
+    except ValueError as error:
+        return str(error).startswith("EOF while parsing")
+    return False

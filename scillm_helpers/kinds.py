@@ -1,5 +1,6 @@
 """An exception -> the kind of failure it is."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def kind_of(error: BaseException) -> Kind:
     if isinstance(error, BaseExceptionGroup):
         kinds = {kind_of(one) for one in error.exceptions}
         return kinds.pop() if len(kinds) == 1 else "notebook"
-    return _transport_kind(error) or _status_kind(error) or "notebook"
+    return _reading_kind(error) or _status_kind(error) or "notebook"
 
 
 def is_transient(error: BaseException) -> bool:
@@ -90,8 +91,8 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         behind = getattr(behind, "original_exception", None) or behind.__cause__ or behind.__context__
 
 
-def _transport_kind(error: BaseException) -> Kind | None:
-    """Look for a network failure, which no HTTP status can tell.
+def _reading_kind(error: BaseException) -> Kind | None:
+    """Look for a failure of the network, or of reading what came: no HTTP status can tell of these.
 
     httpx and openai are looked up, not imported: where they raised, they are loaded already,
     and this module stays quick to import.
@@ -108,6 +109,8 @@ def _transport_kind(error: BaseException) -> Kind | None:
             return "connection"
         if _is_of(requests, "ConnectionError", behind):
             return "connection"
+        if behind is not error and isinstance(behind, (json.JSONDecodeError, UnicodeDecodeError)):
+            return "bad_reply"
     return None
 
 

@@ -55,6 +55,16 @@ def test_fenced_and_broken_json_is_mended_and_marked(raw: str) -> None:
     assert parsed.raw == raw
 
 
+@pytest.mark.parametrize(
+    "raw", ['{"name": "Ada", "born"', '{"name": "Ada", "born": 1815', '```json\n[{"name": "A', "Sure! [1, 2"]
+)
+def test_json_that_ends_early_is_not_mended(raw: str) -> None:
+    """Whatever cut it: to mend it would be to invent its end."""
+    with pytest.raises(JsonReplyError, match="in the middle of its JSON") as caught:
+        parse_json(raw)
+    assert caught.value.raw == raw
+
+
 @pytest.mark.parametrize("raw", ["", "I cannot do that.", "{}[", "```json\n```", "{" * 3000, "[" * 100_000])
 def test_text_that_is_no_json_is_raised_with_the_text(raw: str) -> None:
     """There is nothing to mend, and the text is kept."""

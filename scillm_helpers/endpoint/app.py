@@ -1,10 +1,10 @@
-"""The routes of the embedded endpoint: HTTP <-> `replies`."""
+"""The routes of the embedded endpoint: HTTP <-> `replies`, and what `faults` makes of them."""
 
 import asyncio
 import hmac
 import json
 import math
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,11 +12,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from . import replies
+from ..errors import FaultError
+from . import broken, replies
+from .answers import Answer, AnswerResponse
 from .catalogue import BY_ID
+from .faults import HEADER, Fault, Faults
 from .log import RequestLog, RequestLogMiddleware
 from .problems import Problem, bad_request
 from .requests import ChatRequest, parse
@@ -24,21 +27,42 @@ from .requests import ChatRequest, parse
 MAX_BODY = 32 * 1024 * 1024  # bytes
 MAX_DEPTH = 100  # levels of nesting
 
+Client = tuple[str, int] | None  # its address and port
 
-def create_app(api_key: str, log: RequestLog, chunk_seconds: float, paced: bool) -> Starlette:
+
+class _Refused(Exception):
+    """Answer a request with a fault's refusal."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+
+def create_app(
+    api_key: str, log: RequestLog, faults: Faults, chunk_seconds: float, paced: bool, reset: Callable[[Client], None]
+) -> Starlette:
     """Return the application.
 
     Every route wants `Authorization: Bearer <api_key>`. `chunk_seconds` lie between the chunks
     of a stream, so that it can be watched, and left early, like one that a model writes;
-    `paced`, a whole reply takes as long as its stream.
+    `paced`, a whole reply takes as long as its stream. `reset` resets a client's connection.
     """
 
-    def authorized(request: Request) -> None:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        right_key = hmac.compare_digest(key.strip().encode(), api_key.encode())
-        if scheme.lower() != "bearer" or not right_key:
-            message = "Incorrect API key provided." if key else "No API key provided: send 'Authorization: Bearer KEY'."
+    def authorized(request: Request, fault: Fault | None = None) -> None:
+        if fault is not None and fault.name == "x-api-key":
+            key, hint = request.headers.get("x-api-key", ""), "x-api-key: KEY"
+        else:
+            scheme, _, key = request.headers.get("authorization", "").partition(" ")
+            key, hint = key if scheme.lower() == "bearer" else "", "Authorization: Bearer KEY"
+        if not hmac.compare_digest(key.strip().encode(), api_key.encode()):
+            message = "Incorrect API key provided." if key else f"No API key provided: send '{hint}'."
             raise Problem(401, message, code="invalid_api_key")
+
+    def meet(request: Request, fault: Fault | None) -> None:
+        """Have a request meet its fault: what refuses it ends it here."""
+        authorized(request, fault)
+        request.state.fault = None if fault is None else fault.name
+        if fault is not None and (answer := broken.refusal(fault)):
+            raise _Refused(answer)
 
     async def models(request: Request) -> Response:
         authorized(request)
@@ -49,16 +73,20 @@ def create_app(api_key: str, log: RequestLog, chunk_seconds: float, paced: bool)
         return _Json(replies.model_body(request.path_params["model"]))
 
     async def chat(request: Request) -> Response:
-        authorized(request)
+        fault = faults.next(request.headers)
+        meet(request, fault)
         asked = parse(_decode(await _read(request)))
         request.state.model, request.state.stream = asked.model, bool(asked.stream)
+        if fault is None and (fault := faults.for_model(asked.model)):
+            meet(request, fault)
         said = await run_in_threadpool(replies.reply, asked)
         pause = chunk_seconds / BY_ID[said.model].speed
-        if not asked.stream:
+        if fault is None and not asked.stream:
             if paced:
                 await asyncio.sleep(pause * said.usage["completion_tokens"])
             return _Json(replies.body(said))
-        return StreamingResponse(_events(asked, said, pause), media_type="text/event-stream")
+        answer = _answer(asked, said, fault)
+        return AnswerResponse(answer, pause if asked.stream else 0, lambda: reset(request.client))
 
     return Starlette(
         routes=[
@@ -69,6 +97,8 @@ def create_app(api_key: str, log: RequestLog, chunk_seconds: float, paced: bool)
         middleware=[Middleware(RequestLogMiddleware, log=log)],
         exception_handlers={
             Problem: _answer_problem,
+            FaultError: _answer_fault_error,
+            _Refused: _answer_refused,
             HTTPException: _answer_http_exception,
             Exception: _answer_mistake,
         },
@@ -90,13 +120,19 @@ def _compact(content: Any) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-async def _events(asked: ChatRequest, said: replies.Reply, chunk_seconds: float) -> AsyncIterator[bytes]:
-    """Yield server-sent events, one a chunk, and `[DONE]`, as OpenAI's streaming reference has them."""
-    include_usage = asked.stream_options is not None and asked.stream_options.include_usage
-    for chunk in replies.chunks(said, include_usage):
-        await asyncio.sleep(chunk_seconds)
-        yield b"data: " + _compact(chunk) + b"\n\n"
-    yield b"data: [DONE]\n\n"
+def _answer(asked: ChatRequest, said: replies.Reply, fault: Fault | None) -> Answer:
+    """Return what goes out: of a stream server-sent events, as OpenAI's streaming reference has them."""
+    if fault is not None:
+        broken.check(fault, bool(asked.stream))
+        said = broken.say(fault, said)
+    if asked.stream:
+        include_usage = asked.stream_options is not None and asked.stream_options.include_usage
+        events = [b"data: " + _compact(chunk) + b"\n\n" for chunk in replies.chunks(said, include_usage)]
+        answer = Answer(200, {"Content-Type": "text/event-stream"}, (*events, b"data: [DONE]\n\n"))
+    else:
+        body = _compact(replies.body(said))
+        answer = Answer(200, {"Content-Type": "application/json", "Content-Length": str(len(body))}, (body,))
+    return answer if fault is None else broken.send(fault, answer)
 
 
 async def _read(request: Request) -> bytes:
@@ -139,6 +175,16 @@ def _finite(number: str) -> float:
 async def _answer_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
     return _Json(problem.body, status_code=problem.status)
+
+
+async def _answer_fault_error(request: Request, error: Exception) -> Response:
+    problem = bad_request(str(error), HEADER, "unknown_fault")
+    return _Json(problem.body, status_code=problem.status)
+
+
+async def _answer_refused(request: Request, refused: Exception) -> Response:
+    assert isinstance(refused, _Refused)
+    return Response(refused.answer.body, refused.answer.status, refused.answer.headers)
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:

@@ -11,7 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 @dataclass(frozen=True)
 class Entry:
-    """Tell one request: `status` is None where none was sent, `whole` is False where the client left."""
+    """Tell one request: `status` is None where none was sent, `whole` is False where the answer has not ended.
+
+    `fault` is what it was to meet.
+    """
 
     method: str
     path: str
@@ -19,6 +22,7 @@ class Entry:
     stream: bool
     status: int | None
     whole: bool
+    fault: str | None = None
 
 
 class RequestLog:
@@ -93,4 +97,5 @@ class RequestLogMiddleware:
             await self.app(scope, receive, watch)
         finally:
             model, stream = state.get("model"), state.get("stream", False)
-            self.log.add(Entry(scope["method"], scope["path"], model, stream, status, whole))
+            fault = state.get("fault")
+            self.log.add(Entry(scope["method"], scope["path"], model, stream, status, whole, fault))

@@ -3,29 +3,39 @@
 import os
 import secrets
 import socket
+import struct
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from . import tokens
-from .app import create_app
+from .app import Client, create_app
 from .catalogue import MODELS
+from .faults import Faults
 from .log import RequestLog
 
 HOST = "127.0.0.1"
 CHUNK_SECONDS = 0.01  # about 100 tokens a second: fast for a model, slow enough to be watched
 
 
-@dataclass(frozen=True)
 class Endpoint:
-    """Be a running endpoint: where it is, its key, and what it was asked."""
+    """Be a running endpoint: where it is, its key, what it was asked, and what it does wrong."""
 
-    api_base: str
-    api_key: str
-    log: RequestLog
-    _server: uvicorn.Server
-    _thread: threading.Thread
+    def __init__(self, port: int, chunk_seconds: float, paced: bool) -> None:
+        """Start to serve, with a new random key."""
+        self.api_key = f"embedded-{secrets.token_urlsafe(24)}"
+        self.log = RequestLog()
+        self.faults = Faults()
+        self._app = create_app(self.api_key, self.log, self.faults, chunk_seconds, paced, self._reset)
+        self._listen(port)
+
+    @property
+    def api_base(self) -> str:
+        """Return the base of its routes."""
+        return f"http://{HOST}:{self._port}/v1"
 
     @property
     def environ(self) -> dict[str, str]:
@@ -42,8 +52,41 @@ class Endpoint:
         """Return when the endpoint has ended."""
         self._thread.join()
 
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Refuse connections while the block lasts, as a provider does that is down; open ones are closed."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self._listen(self._port)
+
     def __repr__(self) -> str:
         return f"Endpoint({self.api_base!r})"
+
+    def _listen(self, port: int) -> None:
+        # The listening socket exists before the thread does: early requests wait in its backlog.
+        listener = socket.create_server((HOST, port), backlog=512)
+        # Connections have it from here: asyncio leaves it unset, and each body would wait 40 ms for the ACK of its head.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = int(listener.getsockname()[1])
+        config = uvicorn.Config(
+            self._app, log_config=None, http="h11", lifespan="off", ws="none", timeout_keep_alive=60
+        )
+        self._server = uvicorn.Server(config)
+        arguments = (self._server, listener)
+        self._thread = threading.Thread(target=_serve, args=arguments, name="embedded-endpoint", daemon=True)
+        self._thread.start()
+
+    def _reset(self, client: Client) -> None:
+        """Have the connection to a client end with a TCP reset, as where a process dies behind a load balancer."""
+        for connection in self._server.server_state.connections:
+            if isinstance(connection, H11Protocol) and connection.client == client:
+                opened = connection.transport.get_extra_info("socket")
+                # Source: socket(7), SO_LINGER: on, with 0 seconds, sends RST and discards what is left.
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.transport.abort()
+                return
 
 
 def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS, paced: bool = False) -> Endpoint:
@@ -53,17 +96,7 @@ def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS, paced: bool = 
     takes as long as its stream would. Raises OSError where the port is taken.
     """
     _bypass_proxies()
-    log = RequestLog()
-    api_key = f"embedded-{secrets.token_urlsafe(24)}"
-    # The listening socket exists before the thread does: early requests wait in its backlog.
-    listener = socket.create_server((HOST, port), backlog=512)
-    # Connections have it from here: asyncio leaves it unset, and each body would wait 40 ms for the ACK of its head.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    app = create_app(api_key, log, chunk_seconds, paced)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_keep_alive=60))
-    thread = threading.Thread(target=_serve, args=(server, listener), name="embedded-endpoint", daemon=True)
-    thread.start()
-    return Endpoint(f"http://{HOST}:{listener.getsockname()[1]}/v1", api_key, log, server, thread)
+    return Endpoint(port, chunk_seconds, paced)
 
 
 def _serve(server: uvicorn.Server, listener: socket.socket) -> None:

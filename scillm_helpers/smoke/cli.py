@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..environment import environment
-from ..errors import EndpointError, RunError, SettingsError, UsageError
+from ..errors import EndpointError, FaultError, RunError, SettingsError, UsageError
 
 INTERRUPTED = 130
 
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.command(arguments))
-    except (UsageError, SettingsError, EndpointError) as error:
+    except (UsageError, SettingsError, EndpointError, FaultError) as error:
         print(f"scillm-smoke: {error}", file=sys.stderr)
         return 2
     except RunError as error:
@@ -114,6 +114,23 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="serve the embedded endpoint", description=_serve.__doc__)
     serve.add_argument("--port", type=_port, default=0, metavar="N", help="a port on 127.0.0.1 (default: a free one)")
+    serve.add_argument(
+        "--fault",
+        dest="faults",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="have the next chat request meet this fault, such as 429 or cut; repeated, the one after it; `ok` is none",
+    )
+    serve.add_argument(
+        "--model-fault",
+        dest="model_faults",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("MODEL", "NAME"),
+        help="have each chat request for this model meet this fault; may be repeated",
+    )
     serve.set_defaults(command=_serve)
     return parser
 
@@ -168,9 +185,12 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"port {arguments.port} cannot be served ({os.strerror(error.errno or 0)}); choose another --port."
         ) from error
-    for name, value in endpoint.environ.items():
-        print(f"export {name}={value}", flush=True)
     try:
+        endpoint.faults.add(*arguments.faults)
+        for model, fault in arguments.model_faults:
+            endpoint.faults.of_model(model, fault)
+        for name, value in endpoint.environ.items():
+            print(f"export {name}={value}", flush=True)
         endpoint.wait()
     finally:
         endpoint.stop()
