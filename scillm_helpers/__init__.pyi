@@ -3,6 +3,7 @@ from . import loops as loops
 from .client import Client as Client
 from .client import connect as connect
 from .errors import ScillmError as ScillmError
+from .figures import figure as figure
 from .images import DEMO_IMAGE as DEMO_IMAGE
 from .images import image_part as image_part
 from .json_mode import JSON_OBJECT as JSON_OBJECT

@@ -182,7 +182,7 @@ def _embedded() -> tuple[str, str]:
     from .endpoint import serve
 
     print("CHUTES_API_BASE is not set: using the embedded endpoint.")
-    endpoint = serve.start()
+    endpoint = serve.start(paced=True)  # like one that is worth waiting for several at once
     return endpoint.api_base, endpoint.api_key
 
 

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from scillm_helpers.endpoint import serve
+from scillm_helpers.endpoint.catalogue import MODELS
 from scillm_helpers.images import DEMO_IMAGE
 from tests.conftest import ROOT
 
@@ -36,14 +37,17 @@ def _bash(block: str, endpoint: serve.Endpoint, **environ: str) -> str:
     return done.stdout
 
 
-def test_the_seeds_four_checks_are_there() -> None:
-    """List, JSON chat, streaming and image each stand in the notebook where they belong."""
+def test_each_notebook_has_its_blocks() -> None:
+    """The seed's four (list, JSON chat, streaming, image) and those of further notebooks stand where they belong."""
     assert [name for name, _ in BLOCKS] == [
         "01_setup-1",
         "01_setup-2",
         "02_streaming-1",
         "03_json_mode-1",
         "04_multimodal-1",
+        "05_tools-1",
+        "08_batch-1",
+        "09_model_matrix-1",
     ]
 
 
@@ -54,6 +58,7 @@ def test_the_seeds_four_checks_are_there() -> None:
         ("01_setup-2", "OK"),
         ("03_json_mode-1", '{"ok":true}'),
         ("04_multimodal-1", "OK, red"),
+        ("05_tools-1", {"name": "get_weather", "arguments": '{"city": "Paris"}'}),
     ],
 )
 def test_block_works_when_pasted(endpoint: serve.Endpoint, name: str, said: Any) -> None:
@@ -69,6 +74,19 @@ def test_streaming_block_shows_data_lines(endpoint: serve.Endpoint) -> None:
     assert len(lines) > 10
 
 
+def test_batch_block_brings_every_reply(endpoint: serve.Endpoint) -> None:
+    """In whichever order they come."""
+    replies = [json.loads(line) for line in _bash(dict(BLOCKS)["08_batch-1"], endpoint).splitlines()]
+    assert sorted(replies) == [f"This is reply number {number}." for number in range(1, 9)]
+
+
+def test_matrix_block_asks_each_model(endpoint: serve.Endpoint) -> None:
+    """A line for each, in the order in which they are listed."""
+    rows = [json.loads(line) for line in _bash(dict(BLOCKS)["09_model_matrix-1"], endpoint).splitlines()]
+    assert [row["model"] for row in rows] == [model.id for model in MODELS]
+    assert {row["answer"] for row in rows} <= {"yes", "no"}
+
+
 @pytest.mark.parametrize("kind", ["path", "data URL"])
 def test_image_block_takes_the_demo_image(endpoint: serve.Endpoint, tmp_path: Path, kind: str) -> None:
     """A path, with a space in it, and a data URL both work."""
@@ -80,7 +98,18 @@ def test_image_block_takes_the_demo_image(endpoint: serve.Endpoint, tmp_path: Pa
     assert json.loads(_bash(dict(BLOCKS)["04_multimodal-1"], endpoint, SCILLM_DEMO_IMAGE=source)) == "OK, blue"
 
 
-@pytest.mark.parametrize("name", ["01_setup-1", "01_setup-2", "03_json_mode-1", "04_multimodal-1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "01_setup-1",
+        "01_setup-2",
+        "03_json_mode-1",
+        "04_multimodal-1",
+        "05_tools-1",
+        "08_batch-1",
+        "09_model_matrix-1",
+    ],
+)
 def test_block_shows_the_error(endpoint: serve.Endpoint, name: str) -> None:
     """With a wrong key the block says so; it does not print nothing."""
     assert "Incorrect API key" in _bash(dict(BLOCKS)[name], endpoint, CHUTES_API_KEY="obviously-fake")

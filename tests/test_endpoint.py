@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -322,6 +323,62 @@ def test_tool_round_ends_in_an_answer(endpoint: serve.Endpoint) -> None:
     ]
     answer = _post(endpoint, {"model": OMNI, "messages": messages, "tools": [WEATHER]}).json()
     assert "sunny" in _text(answer)
+
+
+def test_tool_is_called_for_each_that_the_prompt_lists(endpoint: serve.Endpoint) -> None:
+    """In parallel, each call with its own id; the stream's pieces say by their index whose they are."""
+    prompt = "What is the weather in Paris, New York and in London?"
+    choice = _ask(endpoint, prompt, tools=[WEATHER])["choices"][0]
+    calls = choice["message"]["tool_calls"]
+    cities = [{"city": "Paris"}, {"city": "New York"}, {"city": "London"}]
+    assert [json.loads(call["function"]["arguments"]) for call in calls] == cities
+    assert len({call["id"] for call in calls}) == 3
+    chunks = _chunks(endpoint, prompt, tools=[WEATHER])
+    deltas = [delta for chunk in chunks for delta in chunk["choices"][0]["delta"].get("tool_calls", [])]
+    streamed = ["".join(d["function"]["arguments"] for d in deltas if d["index"] == i) for i in range(3)]
+    assert [json.loads(arguments) for arguments in streamed] == cities
+    assert [delta["function"]["name"] for delta in deltas if "id" in delta] == ["get_weather"] * 3
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_one_call_at_a_time_is_kept_to(endpoint: serve.Endpoint) -> None:
+    """Where parallel calls are switched off, or one function is named."""
+    named = {"type": "function", "function": {"name": "get_weather"}}
+    for asked in ({"parallel_tool_calls": False}, {"tool_choice": named}):
+        reply = _ask(endpoint, "Weather in Paris and London?", tools=[WEATHER], **asked)
+        assert len(reply["choices"][0]["message"]["tool_calls"]) == 1
+
+
+def test_error_of_a_tool_is_tried_again(endpoint: serve.Endpoint) -> None:
+    """The model reads what was wrong, and calls once more; then all results are in its answer."""
+    question = {"role": "user", "content": "Weather in Paris and London?"}
+    call = _ask(endpoint, question["content"], tools=[WEATHER])["choices"][0]["message"]
+    ids = [made["id"] for made in call["tool_calls"]]
+
+    def go_on(*results: str) -> Reply:
+        said = [
+            {"role": "tool", "tool_call_id": made, "content": text} for made, text in zip(ids, results, strict=True)
+        ]
+        messages = [question, call, *said]
+        return dict(_post(endpoint, {"model": OMNI, "messages": messages, "tools": [WEATHER]}).json())
+
+    assert go_on("sunny", "Error: no such city")["choices"][0]["message"]["tool_calls"]
+    assert _text(go_on("sunny", "rainy")) == "The tools answered: sunny; rainy"
+
+
+def test_one_of_the_options_is_the_answer(endpoint: serve.Endpoint) -> None:
+    """Models differ in which; each says the same thing to the same question."""
+    said = {_text(_ask(endpoint, f"Is {n} odd? Answer with one of: yes, no, or maybe.")) for n in range(20)}
+    assert said == {"yes", "no", "maybe"}
+
+
+def test_paced_endpoint_takes_its_time_for_a_whole_reply() -> None:
+    """As long as the stream would take: a pause for each token."""
+    paced = serve.start(chunk_seconds=0.02, paced=True)
+    start = time.monotonic()
+    tokens = _ask(paced, "Tell me a 10 word story.")["usage"]["completion_tokens"]
+    assert time.monotonic() - start > 0.02 * tokens
+    paced.stop()
 
 
 # Images

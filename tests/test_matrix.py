@@ -182,21 +182,22 @@ def test_markdown_cannot_be_broken_out_of() -> None:
 
 def test_all_models_of_the_embedded_endpoint(smoke: Smoke) -> None:
     """The matrix is printed and written as Markdown and JSON: text-only models have no vision, and that is no failure."""
-    done = smoke.preload().run(ROOT / "notebooks", "--model", "all")
+    with_capabilities = sorted((ROOT / "notebooks").glob("0[1-5]_*.ipynb"))
+    done = smoke.preload().run(*with_capabilities, "--model", "all")
     assert (done.returncode, done.stderr) == (0, ""), done
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("embedded/")}
     assert "not supported" not in rows["embedded/omni-1"]
     found = json.loads((smoke.out / "matrix.json").read_text())["models"]
     states = {model["model"]: [capability["state"] for capability in model["capabilities"].values()] for model in found}
     assert states == {
-        "embedded/omni-1": ["works", "works", "works", "works", "works", "not_run"],
-        "embedded/text-1": ["works", "works", "works", "works", "not_supported", "not_run"],
-        "embedded/mini-1": ["works", "works", "works", "works", "not_supported", "not_run"],
+        "embedded/omni-1": ["works", "works", "works", "works", "works", "works"],
+        "embedded/text-1": ["works", "works", "works", "works", "not_supported", "works"],
+        "embedded/mini-1": ["works", "works", "works", "works", "not_supported", "not_supported"],
     }
     assert all(model["ttft_s"] > 0 and model["tokens_per_s"] > 0 for model in found)
     for table in ((smoke.out / "matrix.md").read_text(), (smoke.out / "summary.md").read_text()):
         (line,) = [line for line in table.splitlines() if line.startswith("| embedded/text-1")]
-        assert line.startswith("| embedded/text-1 | works | works | works | works | not supported | not run |")
+        assert line.startswith("| embedded/text-1 | works | works | works | works | not supported | works |")
     assert "not supported" in rows["embedded/text-1"]
     assert "not supported" in (smoke.out / "report.html").read_text()
 
@@ -277,3 +278,18 @@ def test_each_refusal_is_what_it_is(smoke: Smoke, picky: str) -> None:
     statuses = {case["id"]: case["status"] for case in smoke.results["cases"]}
     assert statuses["03_json_mode@no-schema"] == "skipped"
     assert statuses["01_setup@no-chat"] == "failed"  # a suite whose model cannot chat is not green
+
+
+def test_lesson_on_models_has_a_row_for_each(smoke: Smoke, picky: str) -> None:
+    """One that cannot chat and one that refuses the call each say so, and end nothing."""
+    live = {"CHUTES_API_BASE": picky, "CHUTES_API_KEY": "obviously-fake", "LITELLM_RETRY_AFTER": "0.01"}
+    done = smoke.preload().run(ROOT / "notebooks" / "09_model_matrix.ipynb", "-p", "also=", **live)
+    assert done.returncode == 0, done
+    cells = smoke.copy("09_model_matrix")
+    shown = [output.get("data", {}).get("text/markdown", "") for cell in cells for output in cell.outputs]
+    (table,) = [text for text in shown if text.startswith("| model")]
+    rows = {line.split()[1]: line for line in table.splitlines()[2:]}
+    assert list(rows) == ["no-schema", "no-chat", "busy-schema", "old-parameter"]
+    assert "unknown" in rows["no-schema"]  # its price, which is not 0
+    assert "cannot chat" in rows["no-chat"]
+    assert "BadRequestError" in rows["old-parameter"]

@@ -86,6 +86,23 @@ def test_images_have_alt_text(cells: list[Any]) -> None:
             assert "![](" not in data.get("text/markdown", "")
 
 
-def test_there_are_four() -> None:
-    """None is lost, and each has its number."""
-    assert [path.stem for path in NOTEBOOKS] == ["01_setup", "02_streaming", "03_json_mode", "04_multimodal"]
+def test_none_is_lost() -> None:
+    """Each is there, and has its number."""
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01_setup",
+        "02_streaming",
+        "03_json_mode",
+        "04_multimodal",
+        "05_tools",
+        "08_batch",
+        "09_model_matrix",
+    ]
+
+
+def test_recap_leads_to_the_next(cells: list[Any], request: pytest.FixtureRequest) -> None:
+    """Each links to the one that follows it; the last may lead anywhere that is there."""
+    (recap,) = [cell.source for cell in cells if cell.source.startswith("### Recap")]
+    linked = re.findall(r"\((\w+)\.ipynb\)", recap)
+    assert linked
+    own = request.node.callspec.id
+    assert [int(name[:2]) for name in linked] == [int(own[:2]) + 1] or linked == [NOTEBOOKS[0].stem]

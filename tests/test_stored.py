@@ -4,12 +4,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
+from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_notebook
 
+from scillm_helpers import figure
 from tests.conftest import ROOT
+from tools.stored import same
 from tools.tutorials import execute_in_place
 
 SOURCES = [
@@ -54,6 +58,35 @@ def test_anything_else_that_differs_fails(notebook: Path, stored: str, other: st
     done = _nbval(notebook)
     assert done.returncode == 1, done.stdout
     assert "1 failed, 2 passed" in done.stdout
+
+
+def _picture(height: float, alt: str) -> list[Any]:
+    drawn = Figure(figsize=(1, 1))
+    drawn.subplots().plot([0, height])
+    return [{"output_type": "display_data", "data": {"text/markdown": figure(drawn, alt).data}}]
+
+
+def test_pictures_are_compared_byte_for_byte() -> None:
+    """The same figure gives the same bytes, and another one others."""
+    assert same(_picture(1, "A line"), _picture(1, "A line"))
+    assert not same(_picture(1, "A line"), _picture(2, "A line"))
+
+
+def test_pictures_of_what_was_measured_are_compared_by_their_text() -> None:
+    """They are never twice the same; what they show is."""
+    assert same(_picture(1, "Measured: a line"), _picture(2, "Measured: a line"))
+    assert not same(_picture(1, "Measured: a line"), _picture(1, "Measured: a curve"))
+    assert not same(_picture(1, "Measured: a line"), [])
+
+
+def test_progress_bars_may_differ_in_their_times() -> None:
+    """And in nothing else: a bar that did not come to its end is another one."""
+    bars = [{"text": f"{done}%|██| {done}/100 [{times}]"} for done, times in _BARS]
+    assert same(bars[:1], bars[1:2])
+    assert not same(bars[:1], bars[2:])
+
+
+_BARS = [(100, "00:07<00:00,  2.27it/s"), (100, "00:12<00:00, 11.05s/it"), (50, "00:07<00:00,  2.27it/s")]
 
 
 def test_made_again_a_notebook_is_the_same_to_the_byte(notebook: Path) -> None:

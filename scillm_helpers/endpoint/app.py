@@ -1,5 +1,6 @@
 """The routes of the embedded endpoint: HTTP <-> `replies`, and what `faults` makes of them."""
 
+import asyncio
 import hmac
 import json
 import math
@@ -17,6 +18,7 @@ from starlette.routing import Route
 from ..errors import FaultError
 from . import broken, replies
 from .answers import Answer, AnswerResponse
+from .catalogue import BY_ID
 from .faults import HEADER, Fault, Faults
 from .log import RequestLog, RequestLogMiddleware
 from .problems import Problem, bad_request
@@ -36,13 +38,13 @@ class _Refused(Exception):
 
 
 def create_app(
-    api_key: str, log: RequestLog, faults: Faults, chunk_seconds: float, reset: Callable[[Client], None]
+    api_key: str, log: RequestLog, faults: Faults, chunk_seconds: float, paced: bool, reset: Callable[[Client], None]
 ) -> Starlette:
     """Return the application.
 
     Every route wants `Authorization: Bearer <api_key>`. `chunk_seconds` lie between the chunks
-    of a stream, so that it can be watched, and left early, like one that a model writes. `reset`
-    resets a client's connection.
+    of a stream, so that it can be watched, and left early, like one that a model writes;
+    `paced`, a whole reply takes as long as its stream. `reset` resets a client's connection.
     """
 
     def authorized(request: Request, fault: Fault | None = None) -> None:
@@ -78,10 +80,13 @@ def create_app(
         if fault is None and (fault := faults.for_model(asked.model)):
             meet(request, fault)
         said = await run_in_threadpool(replies.reply, asked)
+        pause = chunk_seconds / BY_ID[said.model].speed
         if fault is None and not asked.stream:
+            if paced:
+                await asyncio.sleep(pause * said.usage["completion_tokens"])
             return _Json(replies.body(said))
         answer = _answer(asked, said, fault)
-        return AnswerResponse(answer, chunk_seconds if asked.stream else 0, lambda: reset(request.client))
+        return AnswerResponse(answer, pause if asked.stream else 0, lambda: reset(request.client))
 
     return Starlette(
         routes=[

@@ -10,12 +10,13 @@ class Model:
     id: str
     vision: bool = False
     tools: bool = False
+    speed: float = 1.0  # times that of the first: smaller models are faster
 
 
 # The first one can do everything: it is what a user gets who names no model.
 MODELS = (
     Model("embedded/omni-1", vision=True, tools=True),
-    Model("embedded/text-1", tools=True),
-    Model("embedded/mini-1"),
+    Model("embedded/text-1", tools=True, speed=2),
+    Model("embedded/mini-1", speed=4),
 )
 BY_ID = {model.id: model for model in MODELS}

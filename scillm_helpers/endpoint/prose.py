@@ -10,6 +10,7 @@ _SAY = re.compile(r"\bsay\s+(?:[\"'“](?P<quoted>[^\"'”]+)[\"'”]|(?P<word>\
 _ONLY = re.compile(
     r"\b(?:return|reply|respond|answer|output)\b[^{\[]{0,40}\bonly\b|\bonly\b[^{\[]{0,40}\breturn\b", re.I
 )
+_ONE_OF = re.compile(r"\bone of:? (\w+(?:, \w+)*,? or \w+)", re.IGNORECASE)
 _SUBJECT = re.compile(r"\b(?:about|explain|describe|define|what (?:is|are)|why|how)\s+(.{3,60}?)(?:[.?!,;:\n]|$)", re.I)
 _STORY = [
     "The",
@@ -67,11 +68,23 @@ def answer(prompt: str, colours: list[str], rng: random.Random) -> str:
         return literal
     if said := _SAY.search(prompt):
         return ", ".join([said["quoted"] or said["word"], *_named(prompt, colours)])
+    if options := _ONE_OF.search(prompt):
+        return rng.choice(re.split(r",? or |, ", options[1]))
     if colours:
         return f"The picture is mostly {' and then '.join(colours)}."
     if length := _LENGTH.search(prompt):
         return _story(_count(length[1]))
     return _plausible(prompt, rng)
+
+
+def told(results: list[str]) -> str:
+    """Return an answer that passes on what tools have answered."""
+    return f"The {'tools' if len(results) > 1 else 'tool'} answered: {'; '.join(results)}"
+
+
+def is_error(result: str) -> bool:
+    """Tell whether a tool's answer says that it could not do what it was asked."""
+    return result.lower().startswith("error")
 
 
 def literal_json(prompt: str) -> str | None:

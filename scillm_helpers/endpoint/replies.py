@@ -6,6 +6,7 @@ equal requests give equal bytes.
 """
 
 import hashlib
+import itertools
 import json
 import random
 import re
@@ -31,16 +32,33 @@ CREATED = 1_735_689_600  # 2025-01-01T00:00:00Z, for every object: a clock would
 
 
 @dataclass(frozen=True)
+class Call:
+    """Hold one call of a tool: the function's name, and its arguments as the strings of their tokens."""
+
+    name: str
+    pieces: list[str]
+
+
+@dataclass(frozen=True)
 class Choice:
-    """Hold one answer, as the strings of its tokens; a tool call has its function's name too."""
+    """Hold one answer: the strings of its tokens, or calls of tools."""
 
     pieces: list[str]
     finish_reason: str
-    tool: str | None = None
+    calls: tuple[Call, ...] = ()
 
     @property
     def text(self) -> str:
         return "".join(self.pieces)
+
+    @property
+    def tool(self) -> str | None:
+        """Return the name of the function that is called first, if any is."""
+        return self.calls[0].name if self.calls else None
+
+    @property
+    def tokens(self) -> int:
+        return len(self.pieces) + sum(len(call.pieces) for call in self.calls)
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,7 @@ class Reply:
     @property
     def usage(self) -> dict[str, Any]:
         """Return the `usage` object: tokens of the prompt, of all choices, and both together."""
-        completion = sum(len(choice.pieces) for choice in self.choices)
+        completion = sum(choice.tokens for choice in self.choices)
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": completion,
@@ -121,10 +139,19 @@ class _Answer:
     def choice(self, index: int) -> Choice:
         rng = random.Random(f"{self.digest}{index}")
         if tool := _wanted_tool(self.request, self.prompt):
-            arguments = samples.sample(_parameters(tool), self.prompt, rng, "tools")
             # A tool call is never cut: half of its arguments would be of no use to anyone.
-            return Choice(tokens.pieces(_dump(arguments)), "tool_calls", tool.function.name)
+            return Choice([], "tool_calls", tuple(self._call(tool, prompt, rng) for prompt in self._prompts()))
         return _cut(self._text(rng), self.request)
+
+    def _prompts(self) -> list[str]:
+        """Return what each parallel call is about; where one tool is demanded, one call is."""
+        if self.request.parallel_tool_calls is False or isinstance(self.request.tool_choice, NamedTool):
+            return [self.prompt]
+        return samples.each(self.prompt)
+
+    def _call(self, tool: Tool, prompt: str, rng: random.Random) -> Call:
+        arguments = samples.sample(_parameters(tool), prompt, rng, "tools")
+        return Call(tool.function.name, tokens.pieces(_dump(arguments)))
 
     def _text(self, rng: random.Random) -> str:
         shape = self.request.response_format
@@ -133,9 +160,8 @@ class _Answer:
             return _dump(samples.sample(schema, self.prompt, rng, "response_format.json_schema.schema"))
         if isinstance(shape, JsonObjectFormat):
             return prose.literal_json(self.prompt) or _dump(self._object(rng))
-        last = self.request.messages[-1]
-        if isinstance(last, ToolMessage):
-            return f"The tool answered: {last.text()}"
+        if results := _results(self.request):
+            return prose.told(results)
         return prose.answer(self.prompt, self.colours, rng)
 
     def _object(self, rng: random.Random) -> dict[str, Any]:
@@ -191,13 +217,22 @@ def _parameters(tool: Tool) -> dict[str, Any]:
 
 def _wanted_tool(request: ChatRequest, prompt: str) -> Tool | None:
     """Choose a tool the way a model would: the one asked for, or the one that the prompt is about."""
-    if not request.tools or request.tool_choice == "none" or isinstance(request.messages[-1], ToolMessage):
+    if not request.tools or request.tool_choice == "none":
+        return None
+    # Once the tools have answered, the model does; what went wrong it tries again.
+    if (results := _results(request)) and not prose.is_error(results[-1]):
         return None
     if isinstance(request.tool_choice, NamedTool):
         name = request.tool_choice.function.name
         return next(tool for tool in request.tools if tool.function.name == name)
     best = max(request.tools, key=lambda tool: _overlap(tool, prompt))
     return best if request.tool_choice == "required" or _overlap(best, prompt) else None
+
+
+def _results(request: ChatRequest) -> list[str]:
+    """Return what the tools have answered since the model called them."""
+    asked = itertools.takewhile(lambda message: isinstance(message, ToolMessage), reversed(request.messages))
+    return [message.text() for message in asked][::-1]
 
 
 def _overlap(tool: Tool, prompt: str) -> int:
@@ -252,13 +287,16 @@ def _message(said: Reply, index: int) -> dict[str, Any]:
     choice = said.choices[index]
     if choice.tool is None:
         return {"role": "assistant", "content": choice.text, "refusal": None}
-    return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [_call(said, index)]}
+    return {"role": "assistant", "content": None, "refusal": None, "tool_calls": _calls(said, index)}
 
 
-def _call(said: Reply, index: int) -> dict[str, Any]:
-    choice = said.choices[index]
-    function = {"name": choice.tool, "arguments": choice.text}
-    return {"id": f"call_{said.digest[24:40]}{index}", "type": "function", "function": function}
+def _calls(said: Reply, index: int) -> list[dict[str, Any]]:
+    made = []
+    for i, call in enumerate(said.choices[index].calls):
+        function = {"name": call.name, "arguments": "".join(call.pieces)}
+        number = f"{index}_{i}" if i else index  # no two calls of a reply have the same
+        made.append({"id": f"call_{said.digest[24:40]}{number}", "type": "function", "function": function})
+    return made
 
 
 def _deltas(said: Reply, index: int) -> Iterator[dict[str, Any]]:
@@ -267,12 +305,15 @@ def _deltas(said: Reply, index: int) -> Iterator[dict[str, Any]]:
         yield {"role": "assistant", "content": "", "refusal": None}
         yield from ({"content": piece} for piece in choice.pieces if piece)
         return
-    call = _call(said, index)
-    call["function"]["arguments"] = ""
-    yield {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **call}]}
-    for piece in choice.pieces:
-        if piece:
-            yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+    for i, call in enumerate(_calls(said, index)):
+        call["function"]["arguments"] = ""
+        role = {} if i else {"role": "assistant", "content": None}
+        yield {**role, "tool_calls": [{"index": i, **call}]}
+        yield from (
+            {"tool_calls": [{"index": i, "function": {"arguments": piece}}]}
+            for piece in choice.calls[i].pieces
+            if piece
+        )
 
 
 def _delta(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:

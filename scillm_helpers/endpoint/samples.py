@@ -21,6 +21,10 @@ _BOTTOM = 40
 _MAX_VALUES = 5_000
 _CHARACTERS = 10
 _WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
+_NAME = r"\b[A-Z]\w*[a-z]\w*(?:[ -][A-Z]\w*[a-z]\w*)*"
+_COMMA = re.compile(r", ?")
+_AND = re.compile(r",? and (?:in |of |for |to )?")
+_MAX_LISTED = 16
 _FORMATS = {
     "date": "2025-01-01",
     "date-time": "2025-01-01T00:00:00Z",
@@ -68,6 +72,18 @@ def _never_fetch(uri: str) -> Any:
 
 def _unfillable(param: str) -> Problem:
     return bad_request("The embedded endpoint cannot make an instance of this schema.", param)
+
+
+def each(prompt: str) -> list[str]:
+    """Return the prompt once for each proper name that it lists, as in `Paris and London`; else as it is."""
+    listed: list[re.Match[str]] = []
+    for name in re.finditer(_NAME, prompt):
+        between = prompt[listed[-1].end() : name.start()] if listed else ""
+        if listed and _AND.fullmatch(between):
+            head, tail = prompt[: listed[0].start()], prompt[name.end() :]
+            return [head + named + tail for named in dict.fromkeys(match[0] for match in (*listed, name))]
+        listed = [*listed, name][-_MAX_LISTED:] if listed and _COMMA.fullmatch(between) else [name]
+    return [prompt]
 
 
 class _Unfillable(Exception):
@@ -257,5 +273,5 @@ def _proper_names(prompt: str) -> list[str]:
 
     An acronym (JSON) is none, nor is the lone first word of a sentence.
     """
-    names = re.finditer(r"\b[A-Z]\w*[a-z]\w*(?:[ -][A-Z]\w*[a-z]\w*)*", prompt)
+    names = re.finditer(_NAME, prompt)
     return [m[0] for m in names if " " in m[0] or not re.search(r"(?:^|[.!?:\n])\s*$", prompt[: m.start()])]

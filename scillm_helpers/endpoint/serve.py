@@ -24,12 +24,12 @@ CHUNK_SECONDS = 0.01  # about 100 tokens a second: fast for a model, slow enough
 class Endpoint:
     """Be a running endpoint: where it is, its key, what it was asked, and what it does wrong."""
 
-    def __init__(self, port: int, chunk_seconds: float) -> None:
+    def __init__(self, port: int, chunk_seconds: float, paced: bool) -> None:
         """Start to serve, with a new random key."""
         self.api_key = f"embedded-{secrets.token_urlsafe(24)}"
         self.log = RequestLog()
         self.faults = Faults()
-        self._app = create_app(self.api_key, self.log, self.faults, chunk_seconds, self._reset)
+        self._app = create_app(self.api_key, self.log, self.faults, chunk_seconds, paced, self._reset)
         self._listen(port)
 
     @property
@@ -89,14 +89,14 @@ class Endpoint:
                 return
 
 
-def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS) -> Endpoint:
+def start(*, port: int = 0, chunk_seconds: float = CHUNK_SECONDS, paced: bool = False) -> Endpoint:
     """Start an endpoint with a new random key and return it; it answers at once.
 
-    `port` 0 takes a free one; `chunk_seconds` lie between the chunks of a stream. Raises OSError
-    where the port is taken.
+    `port` 0 takes a free one; `chunk_seconds` lie between the chunks of a stream; `paced`, a whole reply
+    takes as long as its stream would. Raises OSError where the port is taken.
     """
     _bypass_proxies()
-    return Endpoint(port, chunk_seconds)
+    return Endpoint(port, chunk_seconds, paced)
 
 
 def _serve(server: uvicorn.Server, listener: socket.socket) -> None:

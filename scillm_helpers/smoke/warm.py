@@ -9,7 +9,7 @@ from ..kernels.recipe import Recipe, modules
 
 _VARIABLE = "JUPYTER_DEFAULT_PROVISIONER_NAME"
 _NAME = "scillm-warm"
-_HELPERS = ("client", "gates", "images", "json_mode", "loops", "records", "smoke.outputs", "streaming")
+_HELPERS = ("client", "figures", "gates", "images", "json_mode", "loops", "records", "smoke.outputs", "streaming")
 
 
 def start(environ: Mapping[str, str]) -> None:
