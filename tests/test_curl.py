@@ -36,14 +36,19 @@ def _bash(block: str, endpoint: serve.Endpoint, **environ: str) -> str:
     return done.stdout
 
 
-def test_the_seeds_four_checks_are_there() -> None:
-    """List, JSON chat, streaming and image each stand in the notebook where they belong."""
+def test_all_blocks_are_there() -> None:
+    """The seed's four (list, JSON chat, streaming, image) and those of the other notebooks stand where they belong."""
     assert [name for name, _ in BLOCKS] == [
         "01_setup-1",
         "01_setup-2",
         "02_streaming-1",
         "03_json_mode-1",
         "04_multimodal-1",
+        "06_retries-1",
+        "06_retries-2",
+        "07_fallbacks-1",
+        "10_errors-1",
+        "10_errors-2",
     ]
 
 
@@ -54,6 +59,7 @@ def test_the_seeds_four_checks_are_there() -> None:
         ("01_setup-2", "OK"),
         ("03_json_mode-1", '{"ok":true}'),
         ("04_multimodal-1", "OK, red"),
+        ("06_retries-1", "OK"),
     ],
 )
 def test_block_works_when_pasted(endpoint: serve.Endpoint, name: str, said: Any) -> None:
@@ -69,6 +75,28 @@ def test_streaming_block_shows_data_lines(endpoint: serve.Endpoint) -> None:
     assert len(lines) > 10
 
 
+def test_refused_block_says_how_long_to_wait(endpoint: serve.Endpoint) -> None:
+    """Status and Retry-After of a 429."""
+    lines = _bash(dict(BLOCKS)["06_retries-2"], endpoint).splitlines()
+    assert lines == ["HTTP/1.1 429 Too Many Requests", "retry-after: 7"]
+
+
+def test_fallback_block_asks_the_next_model(endpoint: serve.Endpoint) -> None:
+    """The first model is refused, the second answers, and the loop ends."""
+    refused, answered = _bash(dict(BLOCKS)["07_fallbacks-1"], endpoint).splitlines()
+    assert json.loads(refused)["code"] == "model_not_found"
+    assert json.loads(answered) == "OK"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "status"), [("10_errors-1", "invalid_api_key", 401), ("10_errors-2", "capacity", 503)]
+)
+def test_error_block_shows_body_and_status(endpoint: serve.Endpoint, name: str, code: str, status: int) -> None:
+    """The error is OpenAI's shape, with its HTTP status below."""
+    body, line = _bash(dict(BLOCKS)[name], endpoint).splitlines()
+    assert (json.loads(body)["error"]["code"], line) == (code, f"HTTP {status}")
+
+
 @pytest.mark.parametrize("kind", ["path", "data URL"])
 def test_image_block_takes_the_demo_image(endpoint: serve.Endpoint, tmp_path: Path, kind: str) -> None:
     """A path, with a space in it, and a data URL both work."""
@@ -80,7 +108,17 @@ def test_image_block_takes_the_demo_image(endpoint: serve.Endpoint, tmp_path: Pa
     assert json.loads(_bash(dict(BLOCKS)["04_multimodal-1"], endpoint, SCILLM_DEMO_IMAGE=source)) == "OK, blue"
 
 
-@pytest.mark.parametrize("name", ["01_setup-1", "01_setup-2", "03_json_mode-1", "04_multimodal-1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "01_setup-1",
+        "01_setup-2",
+        "03_json_mode-1",
+        "04_multimodal-1",
+        "06_retries-1",
+        "07_fallbacks-1",
+    ],
+)
 def test_block_shows_the_error(endpoint: serve.Endpoint, name: str) -> None:
     """With a wrong key the block says so; it does not print nothing."""
     assert "Incorrect API key" in _bash(dict(BLOCKS)[name], endpoint, CHUTES_API_KEY="obviously-fake")

@@ -86,6 +86,14 @@ def test_images_have_alt_text(cells: list[Any]) -> None:
             assert "![](" not in data.get("text/markdown", "")
 
 
-def test_there_are_four() -> None:
+def test_all_are_there() -> None:
     """None is lost, and each has its number."""
-    assert [path.stem for path in NOTEBOOKS] == ["01_setup", "02_streaming", "03_json_mode", "04_multimodal"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01_setup",
+        "02_streaming",
+        "03_json_mode",
+        "04_multimodal",
+        "06_retries",
+        "07_fallbacks",
+        "10_errors",
+    ]

@@ -12,20 +12,32 @@ from tests.harness import Smoke, write
 # The contract
 
 
-def test_four_tutorials_pass(smoke: Smoke) -> None:
+# Each tutorial, with the checks that it records and the calls that it has the endpoint answer.
+TUTORIALS = {
+    "01_setup": (["chat"], 3),
+    "02_streaming": (["streaming"], 6),
+    "03_json_mode": (["json_object", "json_schema"], 3),
+    "04_multimodal": (["vision"], 2),
+    "06_retries": (["retries"], 1),
+    "07_fallbacks": (["fallbacks"], 2),
+    "10_errors": (["errors"], 1),
+}
+
+
+def test_all_tutorials_pass(smoke: Smoke) -> None:
     """What `make smoke` runs: a line a notebook, results, JUnit, executed copies, a log of requests."""
     done = smoke.preload().run(ROOT / "notebooks")
     assert (done.returncode, done.stderr) == (0, ""), done
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:-1]] == ["passed"] * 4
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:-1]] == ["passed"] * len(TUTORIALS)
     results = smoke.results
     assert results["schema_version"] == 1
     assert set(results["run"]) == {
         "id", "started_at", "seconds", "endpoint", "api_base", "backend", "python", "git_commit", "models"
     }  # fmt: skip
     assert (results["run"]["endpoint"], results["run"]["backend"]) == ("embedded", "litellm")
-    assert results["totals"] == {"passed": 4, "skipped": 0, "failed": 0, "timeout": 0, "kernel_died": 0, "not_run": 0}
-    ids = ["01_setup", "02_streaming", "03_json_mode", "04_multimodal"]
-    assert [case["id"] for case in results["cases"]] == ids
+    assert {status: count for status, count in results["totals"].items() if count} == {"passed": len(TUTORIALS)}
+    assert set(results["totals"]) == {"passed", "skipped", "failed", "timeout", "kernel_died", "not_run"}
+    assert [case["id"] for case in results["cases"]] == list(TUTORIALS)
     for case in results["cases"]:
         assert set(case) == {
             "id", "notebook", "parameters", "model", "status", "seconds", "attempt", "retried_for", "executed",
@@ -33,22 +45,23 @@ def test_four_tutorials_pass(smoke: Smoke) -> None:
         }  # fmt: skip
         assert case["reason"] is None
         assert (smoke.out / case["executed"]).is_file()
-    checks = [record["check"] for case in results["cases"] for record in case["records"]]
-    assert checks == ["chat", "streaming", "json_object", "json_schema", "vision"]
+    shown = [([record["check"] for record in case["records"]], case["calls"]) for case in results["cases"]]
+    assert shown == list(TUTORIALS.values())
     assert results["cases"][1]["records"][0]["ttft_s"] > 0
-    assert [case["calls"] for case in results["cases"]] == [3, 6, 3, 2]
     posts = [
         request for request in smoke.requests if (request["path"], request["status"]) == ("/v1/chat/completions", 200)
     ]
-    assert len(posts) == 14  # what was counted is what was answered
+    assert len(posts) == sum(calls for _, calls in TUTORIALS.values())  # what was counted is what was answered
     assert results["cases"][1]["tokens"] == {"prompt": 90, "completion": 48, "most_completion": 384}
-    assert [case["cost_usd"] for case in results["cases"]] == [0.0] * 4
+    assert [case["cost_usd"] for case in results["cases"]] == [0.0] * len(TUTORIALS)
     assert sorted(path.name for path in smoke.out.iterdir() if not path.name.startswith(".")) == [
         "junit.xml", "matrix.json", "matrix.md", "notebooks", "report.html", "requests.jsonl", "results.json", "summary.md"
     ]  # fmt: skip
     suite = ElementTree.parse(smoke.out / "junit.xml").getroot().find("testsuite")
     assert suite is not None
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "0", "0")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == (
+        str(len(TUTORIALS)), "0", "0"
+    )  # fmt: skip
     assert any(request["stream"] for request in smoke.requests)
 
 
