@@ -70,6 +70,17 @@ def test_call_without_a_limit_has_none() -> None:
     assert ledger.totals() == {"calls": 2, "prompt_tokens": 2, "completion_tokens": 4, "most_completion_tokens": None}
 
 
+@pytest.mark.parametrize(
+    ("api_base", "calls"), [("http://127.0.0.1:1/v1", 1), ("http://127.0.0.1:2/v1", 0), ("https://llm.test/v1", 1)]
+)
+def test_practice_is_not_counted(monkeypatch: pytest.MonkeyPatch, api_base: str, calls: int) -> None:
+    """Calls to another endpoint of this machine than the run's own cost nobody anything."""
+    monkeypatch.setenv("CHUTES_API_BASE", "http://127.0.0.1:1/v1/")
+    ledger, library = _counting(prompt_tokens=3, completion_tokens=4)
+    library.completion(api_base=api_base, max_tokens=8)
+    assert ledger.totals()["calls"] == calls
+
+
 def test_nothing_is_counted_by_hand() -> None:
     """A session in JupyterLab keeps no stream alive: the library stays as it is."""
     library = SimpleNamespace(completion=print)

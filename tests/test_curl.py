@@ -46,8 +46,13 @@ def test_each_notebook_has_its_blocks() -> None:
         "03_json_mode-1",
         "04_multimodal-1",
         "05_tools-1",
+        "06_retries-1",
+        "06_retries-2",
+        "07_fallbacks-1",
         "08_batch-1",
         "09_model_matrix-1",
+        "10_errors-1",
+        "10_errors-2",
     ]
 
 
@@ -59,6 +64,7 @@ def test_each_notebook_has_its_blocks() -> None:
         ("03_json_mode-1", '{"ok":true}'),
         ("04_multimodal-1", "OK, red"),
         ("05_tools-1", {"name": "get_weather", "arguments": '{"city": "Paris"}'}),
+        ("06_retries-1", "OK"),
     ],
 )
 def test_block_works_when_pasted(endpoint: serve.Endpoint, name: str, said: Any) -> None:
@@ -87,6 +93,28 @@ def test_matrix_block_asks_each_model(endpoint: serve.Endpoint) -> None:
     assert {row["answer"] for row in rows} <= {"yes", "no"}
 
 
+def test_refused_block_says_how_long_to_wait(endpoint: serve.Endpoint) -> None:
+    """Status and Retry-After of a 429."""
+    lines = _bash(dict(BLOCKS)["06_retries-2"], endpoint).splitlines()
+    assert lines == ["HTTP/1.1 429 Too Many Requests", "retry-after: 7"]
+
+
+def test_fallback_block_asks_the_next_model(endpoint: serve.Endpoint) -> None:
+    """The first model is refused, the second answers, and the loop ends."""
+    refused, answered = _bash(dict(BLOCKS)["07_fallbacks-1"], endpoint).splitlines()
+    assert json.loads(refused)["code"] == "model_not_found"
+    assert json.loads(answered) == "OK"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "status"), [("10_errors-1", "invalid_api_key", 401), ("10_errors-2", "capacity", 503)]
+)
+def test_error_block_shows_body_and_status(endpoint: serve.Endpoint, name: str, code: str, status: int) -> None:
+    """The error is OpenAI's shape, with its HTTP status below."""
+    body, line = _bash(dict(BLOCKS)[name], endpoint).splitlines()
+    assert (json.loads(body)["error"]["code"], line) == (code, f"HTTP {status}")
+
+
 @pytest.mark.parametrize("kind", ["path", "data URL"])
 def test_image_block_takes_the_demo_image(endpoint: serve.Endpoint, tmp_path: Path, kind: str) -> None:
     """A path, with a space in it, and a data URL both work."""
@@ -106,6 +134,8 @@ def test_image_block_takes_the_demo_image(endpoint: serve.Endpoint, tmp_path: Pa
         "03_json_mode-1",
         "04_multimodal-1",
         "05_tools-1",
+        "06_retries-1",
+        "07_fallbacks-1",
         "08_batch-1",
         "09_model_matrix-1",
     ],

@@ -94,8 +94,11 @@ def test_none_is_lost() -> None:
         "03_json_mode",
         "04_multimodal",
         "05_tools",
+        "06_retries",
+        "07_fallbacks",
         "08_batch",
         "09_model_matrix",
+        "10_errors",
     ]
 
 

@@ -19,8 +19,11 @@ TUTORIALS: dict[str, tuple[list[str], int]] = {
     "03_json_mode": (["json_object", "json_schema"], 3),
     "04_multimodal": (["vision"], 2),
     "05_tools": (["tools"], 8),
+    "06_retries": (["retries"], 1),
+    "07_fallbacks": (["fallbacks"], 2),
     "08_batch": (["batch"], 76),
     "09_model_matrix": (["model_matrix"], 4),
+    "10_errors": (["errors"], 1),
 }
 
 
