@@ -103,7 +103,7 @@ def test_reply_has_the_whole_shape(endpoint: serve.Endpoint) -> None:
     assert reply["choices"] == [
         {
             "index": 0,
-            "message": {"role": "assistant", "content": "OK", "refusal": None},
+            "message": {"role": "assistant", "content": "OK", "refusal": None, "annotations": []},
             "logprobs": None,
             "finish_reason": "stop",
         }

@@ -88,7 +88,7 @@ def create_app(
         answer = _answer(asked, said, fault)
         return AnswerResponse(answer, pause if asked.stream else 0, lambda: reset(request.client))
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/models", models, methods=["GET"]),
             Route("/v1/models/{model:path}", model, methods=["GET"]),
@@ -103,6 +103,9 @@ def create_app(
             Exception: _answer_mistake,
         },
     )
+    # A redirect has no shape of OpenAI's, and some clients turn the POST into a GET.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _answer_mistake(request: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 import base64
 import colorsys
+import functools
 import io
 import math
 import re
@@ -101,6 +102,7 @@ def _describe(image: Image.Image) -> Picture:
     return Picture(image.width, image.height, colours.most_common(1)[0][0])
 
 
+@functools.lru_cache(maxsize=4096)
 def _name(red: int, green: int, blue: int) -> str:
     """Name an RGB colour (0 to 255 each) with one of the basic colour terms."""
     hue, saturation, value = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)

@@ -28,6 +28,15 @@ from .requests import (
     UserMessage,
 )
 
+# The same is said whether it is streamed or not, and whoever asks.
+_SAYS_NOTHING = {
+    *("stream", "stream_options", "user", "safety_identifier"),
+    *("metadata", "store", "service_tier", "prompt_cache_key"),
+}
+# What takes seconds to read is refused, as what is beyond a model's context window is. The number of images is OpenAI's.
+_MAX_CHARACTERS = 1_048_576
+_MAX_PICTURES = 500
+_MAX_PIXELS = 100_000_000
 CREATED = 1_735_689_600  # 2025-01-01T00:00:00Z, for every object: a clock would make bytes differ
 
 
@@ -95,9 +104,10 @@ def model_body(model: str) -> dict[str, Any]:
 def reply(request: ChatRequest) -> Reply:
     """Answer a request. Raises Problem (400 or 404) for what the model cannot do."""
     model = _model(request.model)
+    _refuse_too_long(request)
     seen = _look(request, model)
     _refuse_missing_skills(request, model)
-    canonical = request.model_dump_json(exclude_unset=True)
+    canonical = request.model_dump_json(exclude_unset=True, exclude_none=True, exclude=_SAYS_NOTHING)
     said = _Answer(request, seen, hashlib.sha256(canonical.encode()).hexdigest())
     return Reply(
         digest=said.digest,
@@ -166,7 +176,8 @@ class _Answer:
 
     def _object(self, rng: random.Random) -> dict[str, Any]:
         """Return an object with the keys that the prompt quotes, or with one answer."""
-        keys = dict.fromkeys(re.findall(r"[\"'`](\w+)[\"'`]", self.prompt))
+        found = re.finditer(r"[\"'`](\w+)[\"'`]", self.prompt)
+        keys = dict.fromkeys(match[1] for match in itertools.islice(found, 100))
         if keys:
             schema = {"properties": {key: {} for key in keys}, "required": list(keys)}
             return dict(samples.sample(schema, self.prompt, rng, "messages"))
@@ -180,9 +191,16 @@ def _model(name: str) -> Model:
     return BY_ID[name]
 
 
+def _refuse_too_long(request: ChatRequest) -> None:
+    characters = sum(len(text) for text in _texts(request))
+    if characters > _MAX_CHARACTERS:
+        message = f"The messages and tools have {characters} characters; this endpoint takes {_MAX_CHARACTERS}."
+        raise bad_request(message, "messages", "context_length_exceeded")
+
+
 def _look(request: ChatRequest, model: Model) -> list[pictures.Picture]:
     """Decode every picture of the conversation, in order."""
-    seen = []
+    seen: list[pictures.Picture] = []
     for i, message in enumerate(request.messages):
         content = getattr(message, "content", None)
         for j, part in enumerate(content if isinstance(content, list) else ()):
@@ -193,8 +211,15 @@ def _look(request: ChatRequest, model: Model) -> list[pictures.Picture]:
                 raise bad_request("Images are allowed in user messages only.", param)
             if not model.vision:
                 raise bad_request(f"The model `{model.id}` does not support image input.", param, "unsupported_input")
+            _refuse_too_many(seen, param)
             seen.append(pictures.look(part.image_url.url, param))
     return seen
+
+
+def _refuse_too_many(seen: list[pictures.Picture], param: str) -> None:
+    if len(seen) == _MAX_PICTURES or sum(picture.width * picture.height for picture in seen) > _MAX_PIXELS:
+        message = f"The messages have more than {_MAX_PICTURES} images, or than {_MAX_PIXELS} pixels before this one."
+        raise bad_request(message, param, "too_many_images")
 
 
 def _refuse_missing_skills(request: ChatRequest, model: Model) -> None:
@@ -266,11 +291,14 @@ def _prompt_tokens(request: ChatRequest, seen: list[pictures.Picture]) -> int:
     Source: OpenAI's cookbook, "How to count tokens with tiktoken".
     """
     total = 3 + sum(picture.tokens for picture in seen)
-    for message in request.messages:
-        total += 3 + tokens.count(message.role) + tokens.count(message.text())
-    for tool in request.tools or ():
-        total += tokens.count(tool.model_dump_json(exclude_unset=True))
-    return total
+    total += sum(3 + tokens.count(message.role) for message in request.messages)
+    return total + sum(tokens.count(text) for text in _texts(request))
+
+
+def _texts(request: ChatRequest) -> Iterator[str]:
+    """Yield what the model reads: the text of each message, and each tool."""
+    yield from (message.text() for message in request.messages)
+    yield from (tool.model_dump_json(exclude_unset=True) for tool in request.tools or ())
 
 
 def _head(said: Reply, kind: str) -> dict[str, Any]:
@@ -285,9 +313,10 @@ def _head(said: Reply, kind: str) -> dict[str, Any]:
 
 def _message(said: Reply, index: int) -> dict[str, Any]:
     choice = said.choices[index]
+    message: dict[str, Any] = {"role": "assistant", "content": choice.text, "refusal": None, "annotations": []}
     if choice.tool is None:
-        return {"role": "assistant", "content": choice.text, "refusal": None}
-    return {"role": "assistant", "content": None, "refusal": None, "tool_calls": _calls(said, index)}
+        return message
+    return message | {"content": None, "tool_calls": _calls(said, index)}
 
 
 def _calls(said: Reply, index: int) -> list[dict[str, Any]]:

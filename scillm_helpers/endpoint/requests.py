@@ -80,6 +80,11 @@ class AssistantMessage(_Message):
     content: Content | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
+    # A client sends back what it got, and no reply has anything in these. The last is LiteLLM's own (1.106.2).
+    annotations: Annotated[list[Any], Field(max_length=0)] | None = Field(default=None, exclude=True)
+    audio: None = Field(default=None, exclude=True)
+    function_call: None = Field(default=None, exclude=True)
+    provider_specific_fields: dict[str, Any] | None = Field(default=None, exclude=True)
 
 
 class ToolMessage(_Message):
@@ -162,7 +167,7 @@ ToolChoice = Annotated[
 
 class ChatRequest(_Strict):
     model: str
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=2048)  # so many does OpenAI take
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
@@ -180,7 +185,7 @@ class ChatRequest(_Strict):
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     logit_bias: dict[str, float] | None = None
     logprobs: Literal[False] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, str] | None = Field(default=None, max_length=16)
     modalities: list[Literal["text"]] | None = None
     prompt_cache_key: str | None = None
     reasoning_effort: str | None = None

@@ -1,6 +1,7 @@
 """A JSON Schema and a prompt -> an instance that conforms, filled with what the prompt says."""
 
 import copy
+import itertools
 import math
 import random
 import re
@@ -20,11 +21,15 @@ _BOTTOM = 40
 # What is made for one schema at most, in values; so many characters count as one.
 _MAX_VALUES = 5_000
 _CHARACTERS = 10
+# Subschemas and other values of one schema, and facts taken from one prompt: more would keep a machine busy.
+_MAX_SCHEMA = 20_000
+_MAX_FACTS = 1_000
 _WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
 _NAME = r"\b[A-Z]\w*[a-z]\w*(?:[ -][A-Z]\w*[a-z]\w*)*"
 _COMMA = re.compile(r", ?")
 _AND = re.compile(r",? and (?:in |of |for |to )?")
 _MAX_LISTED = 16
+_SENTENCE = re.compile(r"(?:^|[.!?:\n])\s*$")
 _FORMATS = {
     "date": "2025-01-01",
     "date-time": "2025-01-01T00:00:00Z",
@@ -58,12 +63,19 @@ def sample(schema: Schema, prompt: str, rng: random.Random, param: str) -> Any:
 
 
 def check(schema: Schema, param: str) -> jsonschema_rs.Draft202012Validator:
-    """Return the schema's validator. Raises Problem (400) for an invalid schema; fetches none that it names."""
+    """Return the schema's validator. Raises Problem (400) for an invalid or huge schema; fetches none that it names."""
+    if _size(schema) > _MAX_SCHEMA:
+        raise bad_request(f"Invalid schema: it holds more than {_MAX_SCHEMA} values.", param, "invalid_json_schema")
     try:
         return jsonschema_rs.Draft202012Validator(schema, retriever=_never_fetch)
     except ValueError as error:
         why = str(error).splitlines()[0]
         raise bad_request(f"Invalid schema: {why}.", param, "invalid_json_schema") from error
+
+
+def _size(value: Any) -> int:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(_size(part) for part in parts)
 
 
 def _never_fetch(uri: str) -> Any:
@@ -97,7 +109,8 @@ class _Sampler:
         self.rng = rng
         self.budget: float = _MAX_VALUES
         self.names = _proper_names(prompt)
-        self.numbers = [float(n) for n in re.findall(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?!\w)", prompt)]
+        found = re.finditer(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?!\w)", prompt)
+        self.numbers = [float(number[0]) for number in itertools.islice(found, _MAX_FACTS)]
 
     def value(self, schema: Schema | bool, depth: int = 0) -> Any:
         self._spend(1)
@@ -158,7 +171,7 @@ class _Sampler:
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         properties = schema.get("properties", {})
-        required = schema.get("required", [])
+        required = dict.fromkeys(schema.get("required", []))
         names = [name for name in properties if name in required or depth <= _DEEP]
         names += [name for name in required if name not in properties]
         made = {name: self.value(properties.get(name, {}), depth + 1) for name in names}
@@ -180,7 +193,9 @@ class _Sampler:
 
     def _string(self, schema: Schema, depth: int) -> str:
         if "pattern" in schema:
-            return str(rstr.Rstr(self.rng).xeger(schema["pattern"]))
+            pattern = schema["pattern"]
+            dice = _Dice(self.rng, lambda times: self._spend(times * len(pattern) / _CHARACTERS**2))
+            return str(rstr.Rstr(dice).xeger(pattern))
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
         least = int(schema.get("minLength", 0))
@@ -194,14 +209,37 @@ class _Sampler:
 
     def _number(self, schema: Schema, depth: int) -> int | float:
         whole = schema.get("type") == "integer" or "integer" in schema.get("type", ())
+        fits = _fitting(schema, whole)
         for i, number in enumerate(self.numbers):
-            if _fits(number, schema, whole):
+            if fits(number):
                 return _plain(self.numbers.pop(i))
         candidates = _numbers(schema, self.rng.randint(1, 100), whole)
-        made = next((n for n in candidates if _fits(n, schema, whole)), None)
+        made = next((n for n in candidates if fits(n)), None)
         if made is None:
             raise _Unfillable("no number is within the bounds")
         return _plain(made)
+
+
+class _Dice:
+    """Throw for rstr: counted, since a short pattern may ask for more than a machine holds."""
+
+    def __init__(self, rng: random.Random, spend: Callable[[int], None]) -> None:
+        self._rng = rng
+        self._spend = spend
+
+    def choice(self, options: Any) -> Any:
+        self._spend(1)
+        # rstr 3.2.2 takes what `[^...]` allows from a set, whose order is another one in each process.
+        characters = isinstance(options, list) and all(isinstance(option, str) for option in options)
+        return self._rng.choice(sorted(options) if characters else options)
+
+    def randint(self, low: int, high: int) -> int:
+        times = self._rng.randint(low, high)
+        self._spend(times)
+        return times
+
+    def shuffle(self, items: list[Any]) -> None:
+        self._rng.shuffle(items)
 
 
 def _type(schema: Schema, deep: bool) -> str:
@@ -229,11 +267,9 @@ def _numbers(schema: Schema, usual: int, whole: bool) -> Iterator[float]:
         yield from (base + 0.5, base - 0.5)
 
 
-def _fits(number: float, schema: Schema, whole: bool) -> bool:
-    if whole and number != int(number):
-        return False
-    bounds = {key: schema[key] for key in _BOUNDS if key in schema}
-    return jsonschema_rs.Draft202012Validator(bounds).is_valid(_plain(number))
+def _fitting(schema: Schema, whole: bool) -> Callable[[float], bool]:
+    bounds = jsonschema_rs.Draft202012Validator({key: schema[key] for key in _BOUNDS if key in schema})
+    return lambda number: (not whole or number == int(number)) and bounds.is_valid(_plain(number))
 
 
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
@@ -273,5 +309,6 @@ def _proper_names(prompt: str) -> list[str]:
 
     An acronym (JSON) is none, nor is the lone first word of a sentence.
     """
-    names = re.finditer(_NAME, prompt)
-    return [m[0] for m in names if " " in m[0] or not re.search(r"(?:^|[.!?:\n])\s*$", prompt[: m.start()])]
+    found = re.finditer(_NAME, prompt)
+    names = itertools.islice(found, _MAX_FACTS)
+    return [m[0] for m in names if " " in m[0] or not _SENTENCE.search(prompt, max(0, m.start() - 20), m.start())]
