@@ -6,6 +6,7 @@ answer the media type is told from its body, and all else is lost.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -103,7 +104,7 @@ def parse(text: str, name: object) -> Cassette:
 
 
 class _Block(str):
-    """Be a text that is written as it is, line by line."""
+    """Be a text that is written as it is, also where it is of one line."""
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc] # PyYAML has no types
@@ -112,12 +113,14 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc] # PyYAML has no types
         return True
 
 
-def _represent(dumper: _Dumper, text: _Block) -> Any:
-    # PyYAML 6.0.3 writes U+0085 into a block as it is, and reads it as a line's end.
-    style = '"' if "\x85" in text else "|"
+def _represent(dumper: _Dumper, text: str) -> Any:
+    style = "|" if isinstance(text, _Block) or "\n" in text else None
+    # PyYAML 6.0.3 writes these as they are, and reads them as the end of a line.
+    style = '"' if re.search("[\x85\u2028\u2029]", text) else style
     return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style=style)
 
 
+_Dumper.add_representer(str, _represent)
 _Dumper.add_representer(_Block, _represent)
 
 
@@ -139,7 +142,7 @@ def _sorted(value: Any) -> Any:
         return {name: _sorted(inner) for name, inner in sorted(value.items())}
     if isinstance(value, list):
         return [_sorted(inner) for inner in value]
-    return _Block(value) if isinstance(value, str) and "\n" in value else value
+    return value
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
