@@ -7,7 +7,7 @@ from ..environment import environment
 from ..errors import FaultError, UsageError
 from ..listing import list_models
 from ..settings import Settings
-from .redact import Redactor
+from .redact import Redactor, tell_not_redacted
 
 
 def start(arguments: Namespace) -> serve.Server:
@@ -55,22 +55,29 @@ def _record(arguments: Namespace) -> serve.Server:
     listed = list_models(settings.api_base, api_key, settings.timeout)
     model = settings.model or next(iter(listed), "")
     local_key = serve.new_key()
-    # Both are named alike: a client knows the local key by the name that it knows the other by.
-    clean = Redactor.of_environment({api_key: "CHUTES_API_KEY", local_key: "CHUTES_API_KEY"}).pieces
-    return serve.record(
+    recording = serve.record(
         arguments.record,
         settings.api_base,
         api_key,
-        clean=clean,
+        clean=_redactor(api_key, local_key).pieces,
         port=arguments.port,
         model=model,
         local_key=local_key,
     )
+    # A run asks for the models first of all: so that it can be replayed, whoever asked while it was recorded.
+    list_models(recording.api_base, local_key, settings.timeout)
+    return recording
 
 
 def _replay(arguments: Namespace) -> serve.Server:
     local_key = serve.new_key()
-    clean = Redactor.of_environment({local_key: "CHUTES_API_KEY"}).pieces
+    clean = _redactor(local_key).pieces
     return serve.replay(
         arguments.replay, clean=clean, timing=arguments.timing, port=arguments.port, local_key=local_key
     )
+
+
+def _redactor(*keys: str) -> Redactor:
+    """Return what takes secrets out of cassettes: keys are named as a client knows them, whichever it is given."""
+    tell_not_redacted()
+    return Redactor.of_environment(dict.fromkeys(keys, "CHUTES_API_KEY"))
