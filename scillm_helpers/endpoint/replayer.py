@@ -1,5 +1,6 @@
 """Answer from cassettes, and ask nobody."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,9 +26,9 @@ class Replaying(Server):
     def __init__(self, folder: Path, clean: Clean, timing: bool, port: int, local_key: str) -> None:
         """Start to serve. Raises CassetteError where the folder holds none, or one that cannot be read."""
         cassettes = shelf.read_all(folder)
-        models = Counter(filter(None, (cassette.asked.model for cassette in cassettes)))
-        model = next((model for model, _ in models.most_common(1)), "")
-        super().__init__(lambda server: create_app(server, cassettes, clean, timing), port, model, local_key)
+        super().__init__(
+            lambda server: create_app(server, cassettes, clean, timing), port, model_of(cassettes), local_key
+        )
 
 
 class Playback:
@@ -42,6 +43,21 @@ class Playback:
         answer = self._answers[min(self._given, len(self._answers) - 1)]
         self._given += 1
         return answer
+
+
+def model_of(cassettes: Sequence[Cassette]) -> str:
+    """Return the model that most requests ask for; without such, the first that was listed; else an empty text."""
+    asked = Counter(filter(None, (cassette.asked.model for cassette in cassettes)))
+    listed = [_first_listed(cassette) for cassette in cassettes if cassette.asked.path == "/models"]
+    return next((model for model in [*(model for model, _ in asked.most_common(1)), *listed] if model), "")
+
+
+def _first_listed(cassette: Cassette) -> str:
+    body = b"".join(part.data for part in cassette.answers[-1].parts)
+    try:
+        return str(json.loads(body)["data"][0]["id"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def create_app(server: Server, cassettes: Sequence[Cassette], clean: Clean, timing: bool) -> Starlette:
