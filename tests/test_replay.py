@@ -128,11 +128,7 @@ def test_record_with_a_wrong_key(smoke: Smoke, endpoint: serve.Endpoint) -> None
 def test_record_where_nothing_can_be_written(smoke: Smoke, endpoint: serve.Endpoint) -> None:
     """A file is in the way, or a system that takes no files."""
     (smoke.folder / "taken").touch()
-    for folder, why in (
-        ("taken", "File exists"),
-        ("taken/x", "Not a directory"),
-        ("/proc/x", "No such file or directory"),
-    ):
+    for folder, why in (("taken", "File exists"), ("/proc/x", "No such file or directory")):
         line = refused(smoke("serve", "--record", folder, **endpoint.environ))
         assert line == f"{folder} cannot be written to ({why}); choose another folder."
 

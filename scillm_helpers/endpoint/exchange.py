@@ -58,5 +58,4 @@ def cannot(message: str, code: str) -> Problem:
 
 def resetting(request: Request, server: Server) -> Callable[[], None]:
     """Return what resets the connection that a request came through."""
-    host, port = request.scope["client"]
-    return lambda: server.reset((host, port))
+    return lambda: server.reset(request.client)
