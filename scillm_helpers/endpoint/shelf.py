@@ -14,8 +14,7 @@ def prepare(folder: Path) -> None:
     """Make the folder of a recording. Raises CassetteError where that cannot be, or nothing can be written to it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / "probe", "")
-        (folder / "probe").unlink()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise CassetteError(f"{folder} cannot be written to ({error.strerror}); choose another folder.") from error
 
