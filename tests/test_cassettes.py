@@ -30,6 +30,7 @@ from scillm_helpers.settings import Settings
 from scillm_helpers.smoke.redact import Redactor
 from tests.canaries import traces
 from tests.cassettes import ask, chat, chunks, get, headers, recording, replaying, speaking
+from tests.conftest import ROOT
 from tests.polling import until
 from tests.scripted import ScriptedServer, answer
 
@@ -435,6 +436,7 @@ def test_unknown_request_is_asked_once_and_misleads_nobody(
     """No client tries again, and it counts neither as a provider's failure nor as a missing capability."""
     with recording(tmp_path, endpoint) as live:
         ask(live, chat("Say OK"))
+        ask(live, chat("What is a rate limit, in one word?"))
     with replaying(tmp_path) as replay:
         client = openai.OpenAI(base_url=replay.api_base, api_key=replay.api_key, max_retries=2)
         with pytest.raises(openai.APIStatusError) as direct:
@@ -521,31 +523,44 @@ def test_any_text_is_read_as_it_was_written() -> None:
         assert read.answers[0].parts == parts
 
 
-WRITING = """
-import sys
+def _write(folder: Path, times: int) -> None:
+    text = entry(Recorded(200, (Part(0.0, b"data: x\n\n" * times),), "whole"))
+    shelf.write(folder, Asked("GET", "/models", None), [text])
+
+
+def test_reader_never_sees_half_of_a_cassette(tmp_path: Path) -> None:
+    """Who has begun to read reads on in the old one, while the new one is written; then nothing else is left."""
+    _write(tmp_path, 10_000)
+    (path,) = _files(tmp_path)
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        begun = reader.read(1000)
+        _write(tmp_path, 5)
+        assert begun + reader.read() == before
+    assert _files(tmp_path) == [path]
+    assert len(_only(tmp_path).answers[0].parts[0].data) == 5 * len(b"data: x\n\n")
+
+
+# The kernel ends the process without a word, like SIGKILL, and just when so many bytes of a file are written.
+KILLED = """
+import resource, signal, sys
 from pathlib import Path
-from scillm_helpers.endpoint import shelf
-from scillm_helpers.endpoint.canonical import Asked
-from scillm_helpers.endpoint.cassettes import Part, Recorded, entry
-text = entry(Recorded(200, (Part(0, b"data: x\\n\\n" * 100_000),), "whole"))
-for number in range(10**9):
-    shelf.write(Path(sys.argv[1]), Asked("POST", f"/{number % 3}", None), [text])
-    print(number, flush=True)
+from tests.test_cassettes import _write
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+_write(Path(sys.argv[1]), 10_000)
 """
 
 
-def test_reader_and_kill_find_whole_cassettes_only(tmp_path: Path) -> None:
-    """While a process writes the same three again and again, and when it is killed in the middle."""
-    process = subprocess.Popen([sys.executable, "-c", WRITING, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for _ in range(3):
-        process.stdout.readline()
-    for _ in range(10):
-        for path in sorted(tmp_path.glob("*.yaml")):
-            assert path.read_bytes().endswith(b"\n...\n")
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert len(shelf.read_all(tmp_path)) == 3
+def test_killed_recording_leaves_whole_cassettes(tmp_path: Path) -> None:
+    """Killed in the middle of a file: what stood there before is whole, and is replayed."""
+    _write(tmp_path, 3)
+    before = _files(tmp_path)[0].read_bytes()
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGXFSZ
+    assert [cassette.asked.path for cassette in shelf.read_all(tmp_path)] == ["/models"]
+    assert (tmp_path / shelf.read_all(tmp_path)[0].name).read_bytes() == before
 
 
 def test_recording_that_cannot_go_on_says_so(tmp_path: Path, endpoint: serve.Endpoint) -> None:
