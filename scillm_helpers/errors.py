@@ -11,6 +11,7 @@
     ├── ImageError             an image cannot be sent
     ├── LoopError              a coroutine cannot be run from here
     ├── FaultError             a fault of the embedded endpoint is unknown, or was not met
+    ├── CassetteError          a cassette, or a folder of them, cannot be read or written
     ├── Skipped                a notebook stops here, and that is no failure
     │   └── GateClosed         its gate is closed
     ├── UsageError             a command line asks for what cannot be done
@@ -77,6 +78,10 @@ class LoopError(ScillmError):
 
 class FaultError(ScillmError):
     """Say which fault of the embedded endpoint is unknown, or was not met."""
+
+
+class CassetteError(ScillmError):
+    """Say which cassette, or folder of them, cannot be read or written, and why."""
 
 
 class Skipped(ScillmError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..environment import environment
-from ..errors import EndpointError, FaultError, RunError, SettingsError, UsageError
+from ..errors import CassetteError, EndpointError, FaultError, RunError, SettingsError, UsageError
 
 INTERRUPTED = 130
 
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.command(arguments))
-    except (UsageError, SettingsError, EndpointError, FaultError) as error:
+    except (UsageError, SettingsError, EndpointError, FaultError, CassetteError) as error:
         print(f"scillm-smoke: {error}", file=sys.stderr)
         return 2
     except RunError as error:
@@ -131,6 +131,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("MODEL", "NAME"),
         help="have each chat request for this model meet this fault; may be repeated",
     )
+    serve.add_argument(
+        "--record",
+        type=_folder,
+        metavar="DIR",
+        help="ask the live endpoint instead, and keep what it answers in cassettes in this folder",
+    )
+    serve.add_argument("--replay", type=_folder, metavar="DIR", help="answer from the cassettes of this folder instead")
+    serve.add_argument(
+        "--timing", action="store_true", help="with --replay: have the parts of answers come when they came"
+    )
     serve.set_defaults(command=_serve)
     return parser
 
@@ -177,23 +187,20 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     """Serve the embedded endpoint until Ctrl-C; print the three lines that point a shell at it."""
-    from ..endpoint import serve
+    from . import serving
 
     try:
-        endpoint = serve.start(port=arguments.port)
+        server = serving.start(arguments)
     except OSError as error:
         raise UsageError(
             f"port {arguments.port} cannot be served ({os.strerror(error.errno or 0)}); choose another --port."
         ) from error
     try:
-        endpoint.faults.add(*arguments.faults)
-        for model, fault in arguments.model_faults:
-            endpoint.faults.of_model(model, fault)
-        for name, value in endpoint.environ.items():
+        for name, value in server.environ.items():
             print(f"export {name}={value}", flush=True)
-        endpoint.wait()
+        server.wait()
     finally:
-        endpoint.stop()
+        server.stop()
     return 0
 
 

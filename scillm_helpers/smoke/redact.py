@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Self
@@ -10,7 +11,7 @@ from typing import Any, Self
 from ..environment import env_file
 from . import pictures
 from .forms import forms
-from .secrets import SHAPES, SHORTEST, secrets
+from .secrets import SHAPES, SHORTEST, not_redacted, secrets
 from .shown import Shown, Span
 from .words import TERMINAL
 
@@ -166,6 +167,12 @@ class Redactor:
             while start >= 0:
                 yield start, start + len(form), name
                 start = text.find(form, start + len(form))
+
+
+def tell_not_redacted() -> None:
+    """Tell of each secret of the environment that cannot be found, on the standard error stream."""
+    for name in not_redacted(env_file(), os.environ):
+        print(f"scillm-smoke: {name} is too short, or an ordinary word: it is not redacted.", file=sys.stderr)
 
 
 def _of_stream(name: str) -> Callable[[Any], tuple[Any, str] | None]:

@@ -1,6 +1,5 @@
 """The command `run`: from its arguments to a run's folder and an exit status."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -15,7 +14,6 @@ from typing import Any
 
 from rich.console import Console
 
-from ..environment import env_file
 from ..errors import UsageError
 from ..settings import Settings
 from . import engine, history, report, warm
@@ -27,9 +25,9 @@ from .forecast import forecast
 from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
 from .progress import LiveProgress, totals
 from .publish import publish
-from .redact import Redactor
+from .redact import Redactor, tell_not_redacted
 from .results import CaseResult, Run
-from .secrets import not_redacted, secret_parameters
+from .secrets import secret_parameters
 from .story import Story, story
 from .suite import Bounds, Suite
 from .target import Target, open_target
@@ -158,8 +156,7 @@ def _remember(run: Run, path: Path, folder: Path) -> Story:
 
 def _redactor(target: Target, parameters: Mapping[str, Any]) -> Redactor:
     """Return what takes every secret out that the run may meet, and tell of what it cannot find."""
-    for name in not_redacted(env_file(), os.environ):
-        print(f"scillm-smoke: {name} is too short, or an ordinary word: it is not redacted.", file=sys.stderr)
+    tell_not_redacted()
     return Redactor.of_environment(secret_parameters(parameters) | {target.api_key: "CHUTES_API_KEY"})
 
 

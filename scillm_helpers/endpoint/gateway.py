@@ -1,0 +1,43 @@
+"""What every served application does alike: it wants the key, bounds a body, and answers errors in OpenAI's shape."""
+
+import hmac
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from .problems import Problem
+
+MAX_BODY = 32 * 1024 * 1024  # bytes
+
+
+def authorize(request: Request, api_key: str) -> None:
+    """Raise Problem (401) where a request has not `Authorization: Bearer <api_key>`."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), api_key.encode()):
+        raise Problem(401, "Incorrect API key: send 'Authorization: Bearer KEY'.", code="invalid_api_key")
+
+
+async def read_body(request: Request) -> bytes:
+    """Read the body, and stop at the limit: what a client claims as its length is not relied on."""
+    read = bytearray()
+    async for part in request.stream():
+        read += part
+        if len(read) > MAX_BODY:
+            raise Problem(413, f"The body is larger than {MAX_BODY} bytes.", code="request_too_large")
+    return bytes(read)
+
+
+async def _answer_problem(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return JSONResponse(problem.body, status_code=problem.status)
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    """Give Starlette's own 404 and 405 OpenAI's shape, and keep their headers (`Allow`)."""
+    assert isinstance(error, HTTPException)
+    problem = Problem(error.status_code, f"{error.detail}: {request.method} {request.url.path}")
+    return JSONResponse(problem.body, status_code=problem.status, headers=error.headers)
+
+
+HANDLERS = {Problem: _answer_problem, HTTPException: _answer_http_exception}

@@ -1,0 +1,67 @@
+"""A folder of cassettes."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import CassetteError
+from .canonical import Asked
+from .cassettes import Cassette, end, head, parse
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder of a recording. Raises CassetteError where that cannot be, or nothing can be written to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise CassetteError(f"{folder} cannot be written to ({error.strerror}); choose another folder.") from error
+
+
+def write(folder: Path, asked: Asked, texts: Iterable[str]) -> None:
+    """Write a cassette of these answers, as a whole or not at all. Raises CassetteError where that cannot be."""
+    path = folder / f"{asked.name}.yaml"
+    try:
+        _replace(path, "".join([head(asked), *texts, end()]))
+    except OSError as error:
+        raise CassetteError(f"{path} cannot be written ({error.strerror}); make room, and record again.") from error
+
+
+def _replace(path: Path, content: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_all(folder: Path) -> list[Cassette]:
+    """Return the cassettes of a folder. Raises CassetteError where there are none, or one of them cannot be used."""
+    if not folder.is_dir():
+        state = "is not a folder" if folder.exists() else "does not exist"
+        raise CassetteError(f"{folder} {state}; record one with scillm-smoke serve --record {folder}.")
+    paths = sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
+    if not paths:
+        raise CassetteError(f"{folder} holds no cassettes; record some with scillm-smoke serve --record {folder}.")
+    found: dict[str, Path] = {}
+    cassettes = []
+    for path in paths:
+        cassette = read(path)
+        if (other := found.setdefault(cassette.asked.key, path)) != path:
+            raise CassetteError(f"{other} and {path.name} hold the same request; remove one of them.")
+        cassettes.append(cassette)
+    return cassettes
+
+
+def read(path: Path) -> Cassette:
+    """Return the cassette of a file. Raises CassetteError where it cannot be read, as `parse` does."""
+    try:
+        return parse(path.read_bytes().decode(), path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise CassetteError(f"{path} cannot be read ({why}); record it again.") from error

@@ -1,0 +1,175 @@
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from scillm_helpers.endpoint import serve
+from scillm_helpers.listing import list_models
+from tests.conftest import ROOT
+from tests.harness import SMOKE, Smoke, refused
+from tools.stored import same
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@contextmanager
+def _serving(smoke: Smoke, *arguments: str | Path, **environ: str) -> Iterator[dict[str, str]]:
+    """Run `scillm-smoke serve` while the block lasts, and yield the variables that it prints."""
+    process = subprocess.Popen(
+        [*SMOKE, "serve", *map(str, arguments)],
+        cwd=smoke.folder,
+        env=smoke.environ | environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline().removeprefix("export ").rstrip("\n") for _ in range(3)]
+        yield dict(line.split("=", 1) for line in lines)
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 130
+        process.stdout.close()
+
+
+def _run(smoke: Smoke, out: str, environ: dict[str, str]) -> tuple[dict[str, str], dict[str, list[list[Any]]]]:
+    """Run the suite, and return the status and the outputs of each notebook."""
+    smoke.out = smoke.folder / out
+    gates = {"SCILLM_ALLOW_STREAM_SMOKE": "1", "SCILLM_ALLOW_TOOLS_SMOKE": "1"}
+    smoke.run(*NOTEBOOKS, **environ, **gates)
+    statuses = {case["notebook"]: case["status"] for case in smoke.results["cases"]}
+    copies = {path.name: nbformat.read(path, 4) for path in sorted((smoke.out / "notebooks").glob("*.ipynb"))}
+    return statuses, {name: [_merged(cell.get("outputs", [])) for cell in copy.cells] for name, copy in copies.items()}
+
+
+def _merged(outputs: list[Any]) -> list[Any]:
+    """Return outputs with what was printed in one: in how many pieces a kernel sends it depends on its speed."""
+    merged: list[Any] = []
+    for output in outputs:
+        if merged and output.output_type == "stream" and merged[-1].get("name") == output.name:
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def test_suite_is_replayed_with_the_endpoint_gone(smoke: Smoke) -> None:
+    """Recorded once: the same statuses and the same outputs of every notebook, and nobody was asked."""
+    smoke.preload()
+    upstream = serve.start(chunk_seconds=0)
+    try:
+        with _serving(smoke, "--record", "cassettes", **upstream.environ) as variables:
+            assert variables["CHUTES_API_KEY"] != upstream.api_key
+            statuses, outputs = _run(smoke, "recorded", variables)
+    finally:
+        upstream.stop()
+    assert set(statuses.values()) == {"passed"}
+    assert len(statuses) == len(outputs) == len(NOTEBOOKS)
+    for path in (smoke.folder / "cassettes").iterdir():
+        assert upstream.api_key not in path.read_text()
+        assert variables["CHUTES_API_KEY"] not in path.read_text()
+
+    with _serving(smoke, "--replay", "cassettes") as variables:
+        assert variables["CHUTES_MODEL"] == upstream.environ["CHUTES_MODEL"]
+        again, outputs_again = _run(smoke, "replayed", variables)
+    assert again == statuses
+    for name, cells in outputs.items():
+        for number, (before, after) in enumerate(zip(cells, outputs_again[name], strict=True)):
+            assert same(before, after), (name, number, before, after)
+
+
+def test_recording_can_be_replayed_by_a_run_whoever_made_it(smoke: Smoke, endpoint: serve.Endpoint) -> None:
+    """The models are listed though no client has asked for them."""
+    with _serving(smoke, "--record", "cassettes", **endpoint.environ):
+        pass
+    with _serving(smoke, "--replay", "cassettes") as variables:
+        assert variables["CHUTES_MODEL"] == endpoint.environ["CHUTES_MODEL"]
+        listed = list_models(variables["CHUTES_API_BASE"], variables["CHUTES_API_KEY"], timeout=30)
+    assert listed == list_models(endpoint.api_base, endpoint.api_key, timeout=30)
+
+
+# Bad input: one line, status 2
+
+
+def test_record_without_an_endpoint(smoke: Smoke) -> None:
+    """There is nothing to record, and no folder is made."""
+    assert refused(smoke("serve", "--record", "cassettes")) == (
+        "CHUTES_API_BASE is not set; export it and CHUTES_API_KEY, of the endpoint to record."
+    )
+    assert refused(smoke("serve", "--record", "cassettes", CHUTES_API_BASE="http://127.0.0.1:9/v1")).startswith(
+        "CHUTES_API_KEY is not set;"
+    )
+    assert not (smoke.folder / "cassettes").exists()
+
+
+def test_record_of_an_endpoint_that_is_down(smoke: Smoke) -> None:
+    """Said before anything is served; the variables may stand in .env."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        base = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+    (smoke.folder / ".env").write_text(f"CHUTES_API_BASE={base}\nCHUTES_API_KEY=obviously-fake\n")
+    line = refused(smoke("serve", "--record", "cassettes"))
+    assert line.startswith(f"{base} cannot be reached (")
+    assert line.endswith("; check CHUTES_API_BASE and the network.")
+    assert not (smoke.folder / "cassettes").exists()
+
+
+def test_record_with_a_wrong_key(smoke: Smoke, endpoint: serve.Endpoint) -> None:
+    """A recording of refusals is of no use."""
+    environ = endpoint.environ | {"CHUTES_API_KEY": "obviously-fake"}
+    line = refused(smoke("serve", "--record", "cassettes", **environ))
+    assert line == f"{endpoint.api_base} refused the key (HTTP 401); check CHUTES_API_KEY."
+
+
+def test_record_where_nothing_can_be_written(smoke: Smoke, endpoint: serve.Endpoint) -> None:
+    """A file is in the way, or a system that takes no files."""
+    (smoke.folder / "taken").touch()
+    for folder, why in (("taken", "File exists"), ("/proc/x", "No such file or directory")):
+        line = refused(smoke("serve", "--record", folder, **endpoint.environ))
+        assert line == f"{folder} cannot be written to ({why}); choose another folder."
+
+
+def test_replay_of_a_folder_without_cassettes(smoke: Smoke) -> None:
+    """Missing, empty, a file."""
+    (smoke.folder / "empty").mkdir()
+    (smoke.folder / "file").touch()
+    remedy = "with scillm-smoke serve --record"
+    assert refused(smoke("serve", "--replay", "missing")) == f"missing does not exist; record one {remedy} missing."
+    assert refused(smoke("serve", "--replay", "empty")) == f"empty holds no cassettes; record some {remedy} empty."
+    assert refused(smoke("serve", "--replay", "file")) == f"file is not a folder; record one {remedy} file."
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"version: 2\n...\n", "is a cassette of version 2, and 1 is known; record it again."),
+        (b"version: 1\nrequest: {method", "is not a whole cassette (not YAML, line 3); record it again."),
+        (b"version: 1\nrequest:\n", "is not a whole cassette (its last line is not '...'); record it again."),
+    ],
+)
+def test_replay_of_a_cassette_that_is_none(smoke: Smoke, content: bytes, why: str) -> None:
+    """Another version, half of one, one with a part missing: nothing is served."""
+    (smoke.folder / "cassettes").mkdir()
+    (smoke.folder / "cassettes" / "a.yaml").write_bytes(content)
+    assert refused(smoke("serve", "--replay", "cassettes")) == f"cassettes/a.yaml {why}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--record", "a", "--replay", "b"], "--record and --replay exclude each other; leave one of them out."),
+        (["--replay", "b", "--fault", "429"], "--replay and --fault exclude each other; leave one of them out."),
+        (
+            ["--record", "a", "--model-fault", "embedded/omni-1", "429"],
+            "--record and --model-fault exclude each other; leave one of them out.",
+        ),
+        (["--timing"], "--timing is for what is replayed; write --replay DIR --timing."),
+    ],
+)
+def test_options_that_exclude_each_other(smoke: Smoke, arguments: list[str], line: str) -> None:
+    """Nothing is served that was asked for by half."""
+    assert refused(smoke("serve", *arguments)) == line
