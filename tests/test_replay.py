@@ -48,13 +48,19 @@ def _run(smoke: Smoke, out: str, environ: dict[str, str]) -> tuple[dict[str, str
 
 
 def _merged(outputs: list[Any]) -> list[Any]:
-    """Return outputs with what was printed in one: in how many pieces a kernel sends it depends on its speed."""
+    """Return outputs as a page shows them: what was printed in one, and of a progress bar what it was last.
+
+    In how many pieces a kernel sends what is printed, and how often a bar is drawn, depends on its speed.
+    """
     merged: list[Any] = []
     for output in outputs:
         if merged and output.output_type == "stream" and merged[-1].get("name") == output.name:
             merged[-1].text += output.text
         else:
             merged.append(output)
+    for output in merged:
+        if output.output_type == "stream":
+            output.text = "\n".join(line.rpartition("\r")[2] for line in output.text.split("\n"))
     return merged
 
 
