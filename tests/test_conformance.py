@@ -21,7 +21,7 @@ from llm_comply.tests import get_tests
 
 from scillm_helpers.client import Client, connect
 from scillm_helpers.endpoint import replies, serve
-from scillm_helpers.endpoint.app import MAX_BODY
+from scillm_helpers.endpoint.gateway import MAX_BODY
 from scillm_helpers.settings import Settings
 from tests.conversations import MODEL, REQUESTS, WEATHER, Request
 from tests.specification import FILE, definitions, violations

@@ -16,7 +16,7 @@ from PIL import Image
 
 from scillm_helpers.client import Client
 from scillm_helpers.endpoint import serve
-from scillm_helpers.endpoint.app import MAX_BODY
+from scillm_helpers.endpoint.gateway import MAX_BODY
 
 Reply = dict[str, Any]
 OMNI = "embedded/omni-1"

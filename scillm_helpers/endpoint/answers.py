@@ -1,9 +1,11 @@
 """An HTTP answer as data, down to where it pauses and where the connection breaks; and how it is sent."""
 
 import asyncio
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import StreamingResponse
 from starlette.types import Send
@@ -39,6 +41,11 @@ class Answer:
     def body(self) -> bytes:
         """Return all bytes of the body."""
         return b"".join(part for part in self.parts if isinstance(part, bytes))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return JSON as it is sent: as short as it can be, in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class AnswerResponse(StreamingResponse):

@@ -1,7 +1,6 @@
-"""The routes of the embedded endpoint: HTTP <-> `replies`, and what `faults` makes of them."""
+"""The routes of the embedded endpoint: HTTP <-> `replies` and `bodies`, and what `faults` makes of them."""
 
 import asyncio
-import hmac
 import json
 import math
 from collections.abc import Callable
@@ -9,22 +8,21 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..errors import FaultError
-from . import broken, replies
-from .answers import Answer, AnswerResponse
+from . import bodies, broken, replies
+from .answers import Answer, AnswerResponse, json_bytes
 from .catalogue import BY_ID
 from .faults import HEADER, Fault, Faults
+from .gateway import HANDLERS, authorize, read_body
 from .log import RequestLog, RequestLogMiddleware
 from .problems import Problem, bad_request
 from .requests import ChatRequest, parse
 
-MAX_BODY = 32 * 1024 * 1024  # bytes
 MAX_DEPTH = 100  # levels of nesting
 
 Client = tuple[str, int] | None  # its address and port
@@ -47,35 +45,25 @@ def create_app(
     `paced`, a whole reply takes as long as its stream. `reset` resets a client's connection.
     """
 
-    def authorized(request: Request, fault: Fault | None = None) -> None:
-        if fault is not None and fault.name == "x-api-key":
-            key, hint = request.headers.get("x-api-key", ""), "x-api-key: KEY"
-        else:
-            scheme, _, key = request.headers.get("authorization", "").partition(" ")
-            key, hint = key if scheme.lower() == "bearer" else "", "Authorization: Bearer KEY"
-        if not hmac.compare_digest(key.strip().encode(), api_key.encode()):
-            message = "Incorrect API key provided." if key else f"No API key provided: send '{hint}'."
-            raise Problem(401, message, code="invalid_api_key")
-
     def meet(request: Request, fault: Fault | None) -> None:
         """Have a request meet its fault: what refuses it ends it here."""
-        authorized(request, fault)
+        authorize(request, api_key, "x-api-key" if fault is not None and fault.name == "x-api-key" else "Authorization")
         request.state.fault = None if fault is None else fault.name
         if fault is not None and (answer := broken.refusal(fault)):
             raise _Refused(answer)
 
     async def models(request: Request) -> Response:
-        authorized(request)
-        return _Json(replies.models())
+        authorize(request, api_key)
+        return JSONResponse(bodies.models())
 
     async def model(request: Request) -> Response:
-        authorized(request)
-        return _Json(replies.model_body(request.path_params["model"]))
+        authorize(request, api_key)
+        return JSONResponse(bodies.model_body(request.path_params["model"]))
 
     async def chat(request: Request) -> Response:
         fault = faults.next(request.headers)
         meet(request, fault)
-        asked = parse(_decode(await _read(request)))
+        asked = parse(_decode(await read_body(request)))
         request.state.model, request.state.stream = asked.model, bool(asked.stream)
         if fault is None and (fault := faults.for_model(asked.model)):
             meet(request, fault)
@@ -84,7 +72,7 @@ def create_app(
         if fault is None and not asked.stream:
             if paced:
                 await asyncio.sleep(pause * said.usage["completion_tokens"])
-            return _Json(replies.body(said))
+            return JSONResponse(bodies.body(said))
         answer = _answer(asked, said, fault)
         return AnswerResponse(answer, pause if asked.stream else 0, lambda: reset(request.client))
 
@@ -96,10 +84,9 @@ def create_app(
         ],
         middleware=[Middleware(RequestLogMiddleware, log=log)],
         exception_handlers={
-            Problem: _answer_problem,
+            **HANDLERS,
             FaultError: _answer_fault_error,
             _Refused: _answer_refused,
-            HTTPException: _answer_http_exception,
             Exception: _answer_mistake,
         },
     )
@@ -111,16 +98,7 @@ def create_app(
 async def _answer_mistake(request: Request, error: Exception) -> Response:
     """Give a mistake of this endpoint OpenAI's shape too; Starlette raises it again, for the log."""
     problem = Problem(500, "The embedded endpoint made a mistake.", type="server_error")
-    return _Json(problem.body, status_code=problem.status)
-
-
-class _Json(JSONResponse):
-    def render(self, content: Any) -> bytes:
-        return _compact(content)
-
-
-def _compact(content: Any) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return JSONResponse(problem.body, status_code=problem.status)
 
 
 def _answer(asked: ChatRequest, said: replies.Reply, fault: Fault | None) -> Answer:
@@ -130,22 +108,12 @@ def _answer(asked: ChatRequest, said: replies.Reply, fault: Fault | None) -> Ans
         said = broken.say(fault, said)
     if asked.stream:
         include_usage = asked.stream_options is not None and asked.stream_options.include_usage
-        events = [b"data: " + _compact(chunk) + b"\n\n" for chunk in replies.chunks(said, include_usage)]
+        events = [b"data: " + json_bytes(chunk) + b"\n\n" for chunk in bodies.chunks(said, include_usage)]
         answer = Answer(200, {"Content-Type": "text/event-stream"}, (*events, b"data: [DONE]\n\n"))
     else:
-        body = _compact(replies.body(said))
+        body = json_bytes(bodies.body(said))
         answer = Answer(200, {"Content-Type": "application/json", "Content-Length": str(len(body))}, (body,))
     return answer if fault is None else broken.send(fault, answer)
-
-
-async def _read(request: Request) -> bytes:
-    """Read the body, and stop at the limit: what a client claims as its length is not relied on."""
-    read = bytearray()
-    async for part in request.stream():
-        read += part
-        if len(read) > MAX_BODY:
-            raise Problem(413, f"The body is larger than {MAX_BODY} bytes.", code="request_too_large")
-    return bytes(read)
 
 
 def _decode(data: bytes) -> Any:
@@ -175,26 +143,11 @@ def _finite(number: str) -> float:
     return float(number)
 
 
-async def _answer_problem(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, Problem)
-    return _Json(problem.body, status_code=problem.status)
-
-
 async def _answer_fault_error(request: Request, error: Exception) -> Response:
     problem = bad_request(str(error), HEADER, "unknown_fault")
-    return _Json(problem.body, status_code=problem.status)
+    return JSONResponse(problem.body, status_code=problem.status)
 
 
 async def _answer_refused(request: Request, refused: Exception) -> Response:
     assert isinstance(refused, _Refused)
     return Response(refused.answer.body, refused.answer.status, refused.answer.headers)
-
-
-async def _answer_http_exception(request: Request, error: Exception) -> Response:
-    """Give Starlette's own 404 and 405 OpenAI's shape, and keep their headers (`Allow`)."""
-    assert isinstance(error, HTTPException)
-    message = f"Invalid URL ({request.method} {request.url.path})"
-    if error.status_code == 405:
-        message = f"Not allowed to {request.method} on {request.url.path}."
-    problem = Problem(error.status_code, message)
-    return _Json(problem.body, status_code=problem.status, headers=error.headers)

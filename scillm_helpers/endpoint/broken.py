@@ -1,16 +1,14 @@
 """Pure: a reply, or an answer, and a fault -> what a failing provider makes of it."""
 
-import json
 import math
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
 
 from . import tokens
-from .answers import Answer, Part, Reset, Wait
+from .answers import Answer, Part, Reset, Wait, json_bytes
 from .faults import REFUSALS, STREAMS, Fault
 from .problems import Problem, bad_request
 from .replies import Choice, Reply
@@ -27,7 +25,7 @@ def refusal(fault: Fault) -> Answer | None:
         return Answer(502, {"Content-Type": "text/html"}, (_BAD_GATEWAY,))
     said = REFUSALS[fault.name]
     body = Problem(said.status, said.message, type=said.type, code=said.code).body
-    return Answer(said.status, {"Content-Type": "application/json"} | _retry_after(fault), (_json(body),))
+    return Answer(said.status, {"Content-Type": "application/json"} | _retry_after(fault), (json_bytes(body),))
 
 
 def check(fault: Fault, streamed: bool) -> None:
@@ -112,7 +110,7 @@ def _malformed_chunk(parts: list[Part], fault: Fault) -> list[Part]:
 def _error_in_stream(parts: list[Part], fault: Fault) -> list[Part]:
     said = REFUSALS["503"]
     body = Problem(said.status, said.message, type=said.type, code=said.code).body
-    return [*_half(parts), b"data: " + _json(body) + b"\n\n", _DONE]
+    return [*_half(parts), b"data: " + json_bytes(body) + b"\n\n", _DONE]
 
 
 def _no_usage(parts: list[Part], fault: Fault) -> list[Part]:
@@ -159,7 +157,3 @@ def _gzip(answer: Answer) -> Answer:
             flushed.append(part)
     headers = {name: value for name, value in answer.headers.items() if name != "Content-Length"}
     return Answer(answer.status, headers | {"Content-Encoding": "gzip"}, (*flushed, compressor.flush()))
-
-
-def _json(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

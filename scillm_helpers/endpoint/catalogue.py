@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from .problems import Problem
+
 
 @dataclass(frozen=True)
 class Model:
@@ -20,3 +22,11 @@ MODELS = (
     Model("embedded/mini-1", speed=4),
 )
 BY_ID = {model.id: model for model in MODELS}
+
+
+def find(name: str) -> Model:
+    """Return the model of that name. Raises Problem (404) where there is none."""
+    if name not in BY_ID:
+        message = f"The model `{name}` does not exist or you do not have access to it."
+        raise Problem(404, message, param="model", code="model_not_found")
+    return BY_ID[name]

@@ -11,11 +11,16 @@ from .problems import Problem
 MAX_BODY = 32 * 1024 * 1024  # bytes
 
 
-def authorize(request: Request, api_key: str) -> None:
-    """Raise Problem (401) where a request has not `Authorization: Bearer <api_key>`."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), api_key.encode()):
-        raise Problem(401, "Incorrect API key: send 'Authorization: Bearer KEY'.", code="invalid_api_key")
+def authorize(request: Request, api_key: str, header: str = "Authorization") -> None:
+    """Raise Problem (401) where a request does not bring the key: as a bearer, or by itself in another header."""
+    sent = request.headers.get(header, "")
+    hint = f"{header}: KEY"
+    if header == "Authorization":
+        scheme, _, key = sent.partition(" ")
+        sent, hint = key if scheme.lower() == "bearer" else "", f"{header}: Bearer KEY"
+    if not hmac.compare_digest(sent.strip().encode(), api_key.encode()):
+        message = "Incorrect API key provided." if sent else f"No API key provided: send '{hint}'."
+        raise Problem(401, message, code="invalid_api_key")
 
 
 async def read_body(request: Request) -> bytes:
@@ -36,7 +41,10 @@ async def _answer_problem(request: Request, problem: Exception) -> Response:
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
     """Give Starlette's own 404 and 405 OpenAI's shape, and keep their headers (`Allow`)."""
     assert isinstance(error, HTTPException)
-    problem = Problem(error.status_code, f"{error.detail}: {request.method} {request.url.path}")
+    message = f"Invalid URL ({request.method} {request.url.path})"
+    if error.status_code == 405:
+        message = f"Not allowed to {request.method} on {request.url.path}."
+    problem = Problem(error.status_code, message)
     return JSONResponse(problem.body, status_code=problem.status, headers=error.headers)
 
 

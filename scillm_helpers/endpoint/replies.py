@@ -1,8 +1,6 @@
-"""Pure: a chat request -> a reply, whole or in chunks.
+"""Pure: a chat request -> what is said to it.
 
-Bodies have the shape of `CreateChatCompletionResponse` and `CreateChatCompletionStreamResponse`
-in OpenAI's API specification. Nothing here depends on the clock, the process or the machine:
-equal requests give equal bytes.
+Nothing here depends on the clock, the process or the machine: equal requests get equal replies.
 """
 
 import hashlib
@@ -14,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import pictures, prose, samples, tokens
-from .catalogue import BY_ID, MODELS, Model
-from .problems import Problem, bad_request
+from . import facts, pictures, prose, samples, tokens
+from .catalogue import Model, find
+from .problems import bad_request
 from .requests import (
     ChatRequest,
     ImagePart,
@@ -37,7 +35,6 @@ _SAYS_NOTHING = {
 _MAX_CHARACTERS = 1_048_576
 _MAX_PICTURES = 500
 _MAX_PIXELS = 100_000_000
-CREATED = 1_735_689_600  # 2025-01-01T00:00:00Z, for every object: a clock would make bytes differ
 
 
 @dataclass(frozen=True)
@@ -90,20 +87,9 @@ class Reply:
         }
 
 
-def models() -> dict[str, Any]:
-    """Return the body of `GET /v1/models`."""
-    return {"object": "list", "data": [model_body(model.id) for model in MODELS]}
-
-
-def model_body(model: str) -> dict[str, Any]:
-    """Return the body of `GET /v1/models/{model}`. Raises Problem (404) for an unknown one."""
-    _model(model)
-    return {"id": model, "object": "model", "created": CREATED, "owned_by": "scillm-notebooks"}
-
-
 def reply(request: ChatRequest) -> Reply:
     """Answer a request. Raises Problem (400 or 404) for what the model cannot do."""
-    model = _model(request.model)
+    model = find(request.model)
     _refuse_too_long(request)
     seen = _look(request, model)
     _refuse_missing_skills(request, model)
@@ -115,26 +101,6 @@ def reply(request: ChatRequest) -> Reply:
         choices=[said.choice(i) for i in range(request.n or 1)],
         prompt_tokens=_prompt_tokens(request, seen),
     )
-
-
-def body(said: Reply) -> dict[str, Any]:
-    """Return the body of a reply that is not streamed."""
-    choices = [
-        {"index": i, "message": _message(said, i), "logprobs": None, "finish_reason": choice.finish_reason}
-        for i, choice in enumerate(said.choices)
-    ]
-    return {**_head(said, "chat.completion"), "choices": choices, "usage": said.usage}
-
-
-def chunks(said: Reply, include_usage: bool) -> Iterator[dict[str, Any]]:
-    """Yield the chunks of a streamed reply: role, a token each, finish reason, then the usage if asked."""
-    head = _head(said, "chat.completion.chunk") | ({"usage": None} if include_usage else {})
-    for i, choice in enumerate(said.choices):
-        for delta in _deltas(said, i):
-            yield {**head, "choices": [_delta(i, delta, None)]}
-        yield {**head, "choices": [_delta(i, {}, choice.finish_reason)]}
-    if include_usage:
-        yield {**head, "choices": [], "usage": said.usage}
 
 
 class _Answer:
@@ -157,7 +123,7 @@ class _Answer:
         """Return what each parallel call is about; where one tool is demanded, one call is."""
         if self.request.parallel_tool_calls is False or isinstance(self.request.tool_choice, NamedTool):
             return [self.prompt]
-        return samples.each(self.prompt)
+        return facts.each(self.prompt)
 
     def _call(self, tool: Tool, prompt: str, rng: random.Random) -> Call:
         arguments = samples.sample(_parameters(tool), prompt, rng, "tools")
@@ -182,13 +148,6 @@ class _Answer:
             schema = {"properties": {key: {} for key in keys}, "required": list(keys)}
             return dict(samples.sample(schema, self.prompt, rng, "messages"))
         return {"answer": prose.answer(self.prompt, self.colours, rng)}
-
-
-def _model(name: str) -> Model:
-    if name not in BY_ID:
-        message = f"The model `{name}` does not exist or you do not have access to it."
-        raise Problem(404, message, param="model", code="model_not_found")
-    return BY_ID[name]
 
 
 def _refuse_too_long(request: ChatRequest) -> None:
@@ -299,54 +258,6 @@ def _texts(request: ChatRequest) -> Iterator[str]:
     """Yield what the model reads: the text of each message, and each tool."""
     yield from (message.text() for message in request.messages)
     yield from (tool.model_dump_json(exclude_unset=True) for tool in request.tools or ())
-
-
-def _head(said: Reply, kind: str) -> dict[str, Any]:
-    return {
-        "id": f"chatcmpl-{said.digest[:24]}",
-        "object": kind,
-        "created": CREATED,
-        "model": said.model,
-        "system_fingerprint": "fp_embedded",
-    }
-
-
-def _message(said: Reply, index: int) -> dict[str, Any]:
-    choice = said.choices[index]
-    message: dict[str, Any] = {"role": "assistant", "content": choice.text, "refusal": None, "annotations": []}
-    if choice.tool is None:
-        return message
-    return message | {"content": None, "tool_calls": _calls(said, index)}
-
-
-def _calls(said: Reply, index: int) -> list[dict[str, Any]]:
-    made = []
-    for i, call in enumerate(said.choices[index].calls):
-        function = {"name": call.name, "arguments": "".join(call.pieces)}
-        number = f"{index}_{i}" if i else index  # no two calls of a reply have the same
-        made.append({"id": f"call_{said.digest[24:40]}{number}", "type": "function", "function": function})
-    return made
-
-
-def _deltas(said: Reply, index: int) -> Iterator[dict[str, Any]]:
-    choice = said.choices[index]
-    if choice.tool is None:
-        yield {"role": "assistant", "content": "", "refusal": None}
-        yield from ({"content": piece} for piece in choice.pieces if piece)
-        return
-    for i, call in enumerate(_calls(said, index)):
-        call["function"]["arguments"] = ""
-        role = {} if i else {"role": "assistant", "content": None}
-        yield {**role, "tool_calls": [{"index": i, **call}]}
-        yield from (
-            {"tool_calls": [{"index": i, "function": {"arguments": piece}}]}
-            for piece in choice.calls[i].pieces
-            if piece
-        )
-
-
-def _delta(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
-    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
 
 
 def _dump(value: Any) -> str:

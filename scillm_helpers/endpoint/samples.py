@@ -1,7 +1,6 @@
 """A JSON Schema and a prompt -> an instance that conforms, filled with what the prompt says."""
 
 import copy
-import itertools
 import math
 import random
 import re
@@ -11,6 +10,7 @@ from typing import Any
 import jsonschema_rs
 import rstr
 
+from . import facts
 from .problems import Problem, bad_request
 
 Schema = dict[str, Any]
@@ -21,15 +21,9 @@ _BOTTOM = 40
 # What is made for one schema at most, in values; so many characters count as one.
 _MAX_VALUES = 5_000
 _CHARACTERS = 10
-# Subschemas and other values of one schema, and facts taken from one prompt: more would keep a machine busy.
+# Subschemas and other values of one schema: more would keep a machine busy.
 _MAX_SCHEMA = 20_000
-_MAX_FACTS = 1_000
 _WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
-_NAME = r"\b[A-Z]\w*[a-z]\w*(?:[ -][A-Z]\w*[a-z]\w*)*"
-_COMMA = re.compile(r", ?")
-_AND = re.compile(r",? and (?:in |of |for |to )?")
-_MAX_LISTED = 16
-_SENTENCE = re.compile(r"(?:^|[.!?:\n])\s*$")
 _FORMATS = {
     "date": "2025-01-01",
     "date-time": "2025-01-01T00:00:00Z",
@@ -86,18 +80,6 @@ def _unfillable(param: str) -> Problem:
     return bad_request("The embedded endpoint cannot make an instance of this schema.", param)
 
 
-def each(prompt: str) -> list[str]:
-    """Return the prompt once for each proper name that it lists, as in `Paris and London`; else as it is."""
-    listed: list[re.Match[str]] = []
-    for name in re.finditer(_NAME, prompt):
-        between = prompt[listed[-1].end() : name.start()] if listed else ""
-        if listed and _AND.fullmatch(between):
-            head, tail = prompt[: listed[0].start()], prompt[name.end() :]
-            return [head + named + tail for named in dict.fromkeys(match[0] for match in (*listed, name))]
-        listed = [*listed, name][-_MAX_LISTED:] if listed and _COMMA.fullmatch(between) else [name]
-    return [prompt]
-
-
 class _Unfillable(Exception):
     """Say that a schema asks for something that the sampler cannot make."""
 
@@ -108,9 +90,8 @@ class _Sampler:
         self.prompt = prompt
         self.rng = rng
         self.budget: float = _MAX_VALUES
-        self.names = _proper_names(prompt)
-        found = re.finditer(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?!\w)", prompt)
-        self.numbers = [float(number[0]) for number in itertools.islice(found, _MAX_FACTS)]
+        self.names = facts.names(prompt)
+        self.numbers = facts.numbers(prompt)
 
     def value(self, schema: Schema | bool, depth: int = 0) -> Any:
         self._spend(1)
@@ -302,13 +283,3 @@ def _resolve(root: Schema, reference: str) -> Schema:
     if not isinstance(found, dict):
         raise _Unfillable(f"$ref {reference!r} leads to no schema")
     return found
-
-
-def _proper_names(prompt: str) -> list[str]:
-    """Return the capitalised names of `prompt` in their order.
-
-    An acronym (JSON) is none, nor is the lone first word of a sentence.
-    """
-    found = re.finditer(_NAME, prompt)
-    names = itertools.islice(found, _MAX_FACTS)
-    return [m[0] for m in names if " " in m[0] or not _SENTENCE.search(prompt, max(0, m.start() - 20), m.start())]
