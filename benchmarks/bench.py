@@ -15,6 +15,7 @@ from rich.console import Console
 
 from benchmarks import endpoint, machine, notebooks, report
 from benchmarks.measure import CommandFailed, run
+from benchmarks.notebooks import ROOT
 from benchmarks.results import Plan, Results, Run
 from benchmarks.runners import BIN, OURS, RUNNERS, Runner, execute
 
@@ -73,10 +74,14 @@ class Bench:
         self._keep(f"{self.results.plan.many} calls by themselves: {seconds:.1f} s")
 
     def _smoke(self) -> None:
-        began = time.perf_counter()
-        run(["make", "smoke"], notebooks.ROOT, endpoint.keyless())
-        self.results.smoke_s.append(round(time.perf_counter() - began, 3))
-        self._keep(f"make smoke: {self.results.smoke_s[-1]:.1f} s")
+        """Measure `make smoke`, and the same command with the first tutorials only."""
+        few = [ROOT / "notebooks" / name for name in notebooks.tutorials(self.results.plan.tutorials)]
+        smoke = [str(BIN / "python"), "-m", "scillm_helpers.smoke", "run", *map(str, few)]
+        for command, kept in ((smoke, self.results.smoke_s), (["make", "smoke"], self.results.suite_s)):
+            began = time.perf_counter()
+            run(command, ROOT, endpoint.keyless())
+            kept.append(round(time.perf_counter() - began, 3))
+        self._keep(f"make smoke: {self.results.suite_s[-1]:.1f} s, of {len(few)} {self.results.smoke_s[-1]:.1f} s")
 
     def _reports(self) -> None:
         """Measure what redaction takes of a run, and a large report."""
@@ -97,7 +102,7 @@ class Bench:
     def _program(self, name: str, *arguments: str) -> str:
         """Run a module of this folder in a process of its own, and return the last line that it prints."""
         command = [str(BIN / "python"), "-m", f"benchmarks.{name}", *arguments]
-        return run(command, notebooks.ROOT, self._environ).splitlines()[-1]
+        return run(command, ROOT, self._environ).splitlines()[-1]
 
     def _keep(self, line: str) -> None:
         self.results.write(self._path)

@@ -28,6 +28,7 @@ def show(done: Results, console: Console) -> None:
             table.add_row(*line)
         console.print(table)
     console.print(_about_kernels(done))
+    console.print(_about_suite(done))
     console.print(_about_requests(done))
 
 
@@ -48,6 +49,7 @@ def _markdown(done: Results) -> str:
             _table(_COSTS, _cost_cells(done)),
             _table(_TARGETS, _target_cells(done)),
             _about_kernels(done),
+            _about_suite(done),
             _about_requests(done),
             f"![{plot.describe(rows(done))}](benchmark.svg)",
         ]
@@ -82,6 +84,11 @@ def _target_line(target: Target) -> list[str]:
 def _about_kernels(done: Results) -> str:
     cold, warm = further_kernel_mb(done.cold_mb), further_kernel_mb(done.warm_mb)
     return f"A further live kernel, after one call: {cold:.0f} MB cold, {warm:.0f} MB warm."
+
+
+def _about_suite(done: Results) -> str:
+    each = ", ".join(f"{seconds:.1f} s" for seconds in done.suite_s)
+    return f"`make smoke` again, all notebooks: {each}."
 
 
 def _about_requests(done: Results) -> str:

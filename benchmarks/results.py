@@ -37,7 +37,8 @@ class Results:
     plan: Plan
     runs: list[Run] = field(default_factory=list)
     calls_s: list[float] = field(default_factory=list)  # that `many` calls take by themselves
-    smoke_s: list[float] = field(default_factory=list)  # that `make smoke` takes again
+    smoke_s: list[float] = field(default_factory=list)  # that `make smoke` takes again, with `tutorials` only
+    suite_s: list[float] = field(default_factory=list)  # and with all notebooks
     cold_mb: list[list[float]] = field(default_factory=list)  # PSS after the first kernel, the second, ...
     redaction_s: list[list[float]] = field(default_factory=list)  # its CPU, and the wall of `many` cases
     large_report: list[list[float]] = field(default_factory=list)  # seconds of 500 cases x 200 nights, and bytes
