@@ -1,4 +1,4 @@
-"""Let nbval compare JSON outputs and displays that are updated in place, and notice a kernel that has died."""
+"""Share the tests among workers; have nbval compare JSON and displays updated in place, and notice a dead kernel."""
 
 import time
 from collections.abc import Callable
@@ -19,6 +19,13 @@ def pytest_configure(config: pytest.Config) -> None:
     IPyNbFile.get_kernel_message = _applying_updates(IPyNbFile.get_kernel_message)
     RunningKernel.get_message = _noticing_death(RunningKernel.get_message)
     IPyNbCell.runtest = _explaining_death(IPyNbCell.runtest)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file on one worker, but for those that run `scillm-smoke`: long ones, which share nothing."""
+    for item in items:
+        if "smoke" not in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 def _applying_updates(get_message: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

@@ -21,7 +21,8 @@ def _write_cases(smoke: Smoke) -> Path:
     marks.mkdir()
     for number in range(CASES):
         begin = f"import os, time\nfrom pathlib import Path\nmark = Path({str(marks)!r}, '{number:02}')"
-        begin += "\nmark.with_suffix('.pid').write_text(str(os.getpid()))\nprint('begun')"
+        # Said first: what dies after its mark is there has said it.
+        begin += "\nprint('begun', flush=True)\nmark.with_suffix('.pid').write_text(str(os.getpid()))"
         end = "with mark.with_suffix('.end').open('a') as file: file.write('x')"
         write(smoke.folder / "notebooks" / f"{number:02}.ipynb", begin, "time.sleep(0.2)", end)
     return marks
