@@ -21,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     IPyNbCell.runtest = _explaining_death(IPyNbCell.runtest)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file on one worker, but for those that run `scillm-smoke`: long ones, which share nothing."""
     for item in items:
