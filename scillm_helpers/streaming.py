@@ -31,6 +31,7 @@ class TextStream:
         self._source = source
         self._max_chunks = max_chunks
         self._stream: Any = None
+        self._is_routed = False
         self._started: float | None = None
         self._first: float | None = None
         self._last: float | None = None
@@ -44,9 +45,10 @@ class TextStream:
         """Return why the provider ended the reply, or None where it has not said.
 
         LiteLLM adds a finish reason of its own, "stop", to a stream that was cut without one;
-        what the provider really sent stands in an attribute of its stream.
+        what the provider really sent stands in an attribute of its stream. (Of a stream that comes
+        through LiteLLM's Router it stands nowhere: there a clean cut looks like an end.)
         """
-        if hasattr(self._stream, "received_finish_reason"):
+        if hasattr(self._stream, "received_finish_reason") and not self._is_routed:
             received = self._stream.received_finish_reason or self._stream.intermittent_finish_reason
             return self._seen_finish_reason if received else None
         return self._seen_finish_reason
@@ -72,6 +74,7 @@ class TextStream:
         self._started = time.perf_counter()
         opened = self._source() if callable(self._source) else self._source
         self._stream = await opened if inspect.isawaitable(opened) else opened
+        self._is_routed = _is_routed(self._stream)
         if not hasattr(self._stream, "__aiter__"):
             raise TypeError("this is no stream to read with `async for`; call acompletion with stream=True")
         return self
@@ -82,6 +85,7 @@ class TextStream:
     def __enter__(self) -> Self:
         self._started = time.perf_counter()
         self._stream = self._source() if callable(self._source) else self._source
+        self._is_routed = _is_routed(self._stream)
         if not hasattr(self._stream, "__iter__"):
             raise TypeError("this stream is not read with a plain `with` and `for`; use `async with` and `async for`")
         return self
@@ -164,6 +168,12 @@ class TextStream:
                 f"The stream ended after {self.chunks} chunks without a finish reason; call again, or keep `.text`."
             )
             raise StreamCutError(message, self.text)
+
+
+def _is_routed(stream: Any) -> bool:
+    """Tell whether a stream is the Router's of LiteLLM 1.106: a generator around that of the provider."""
+    inner = getattr(stream, "completion_stream", None)
+    return inspect.isgenerator(inner) or inspect.isasyncgen(inner)
 
 
 def field_of(part: Any, name: str) -> Any:

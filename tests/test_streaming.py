@@ -202,6 +202,17 @@ SHAPES = [
 ]
 
 
+def test_stream_of_a_router_is_read_to_its_end(llm: Client) -> None:
+    """Its wrapper knows no finish reason, though the chunks have one."""
+    arguments = {**llm.kwargs, "model": f"custom_openai/{llm.model}"}
+    arguments.pop("custom_llm_provider")
+    router = llm.library.Router(model_list=[{"model_name": "story", "litellm_params": arguments}])
+    routed = asyncio.run(_read(lambda: router.acompletion(model="story", messages=STORY, stream=True)))
+    assert (routed.text, routed.finish_reason) == (TEXT, "stop")
+    with TextStream(lambda: router.completion(model="story", messages=STORY, stream=True)) as plain:
+        assert "".join(plain) == TEXT
+
+
 @pytest.mark.parametrize("shape", ["dict", "object"])
 def test_chunks_of_every_shape(shape: str) -> None:
     """Empty choices, role only, no content, the reason with the last text, usage only."""
