@@ -6,9 +6,12 @@ from queue import Empty
 from typing import Any
 
 import pytest
+from jupyter_client.provisioning import KernelProvisionerFactory
 from nbformat import from_dict
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tools.stored import sanitized
 
@@ -16,17 +19,51 @@ from tools.stored import sanitized
 def pytest_configure(config: pytest.Config) -> None:
     """Extend nbval for this session (pytest calls this)."""
     IPyNbCell.sanitize = lambda self, value: sanitized(value, self.parent.sanitize_patterns)
+    IPyNbFile.setup = _starting_warm(IPyNbFile.setup)
     IPyNbFile.get_kernel_message = _applying_updates(IPyNbFile.get_kernel_message)
     RunningKernel.get_message = _noticing_death(RunningKernel.get_message)
     IPyNbCell.runtest = _explaining_death(IPyNbCell.runtest)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file on one worker, but for those that run `scillm-smoke`: long ones, which share nothing."""
-    for item in items:
-        if "smoke" not in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+# Each of their tests takes seconds of `scillm-smoke`, or of kernels, and shares nothing with another.
+_APART = (
+    "budget",
+    "chaos",
+    "history",
+    "matrix",
+    "nbval",
+    "replay",
+    "resume",
+    "smoke",
+    "smoke_bounds",
+    "smoke_refusals",
+)
+
+
+class _Scheduling(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        """Return what the tests of one worker have in common (xdist calls this): their file, mostly."""
+        file = nodeid.partition("::")[0]
+        return nodeid if file in {f"tests/test_{name}.py" for name in _APART} else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Share the tests among the workers (xdist calls this; the marks of its own loadgroup are lost on pytest 9.2)."""
+    return _Scheduling(config, log)
+
+
+def _starting_warm(setup: Callable[[IPyNbFile], None]) -> Callable[[IPyNbFile], None]:
+    """Fork the kernels of notebooks from a process that has imported LiteLLM: ten imports would take a minute."""
+
+    def setup_warm(self: IPyNbFile) -> None:
+        factory = KernelProvisionerFactory.instance()
+        usual, factory.default_provisioner_name = factory.default_provisioner_name, "scillm-warm"
+        try:
+            setup(self)
+        finally:
+            factory.default_provisioner_name = usual
+
+    return setup_warm
 
 
 def _applying_updates(get_message: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
