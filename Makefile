@@ -43,7 +43,7 @@ report: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke report --open
 
 test: $(DEV) $(OPENAI)
-	$(KEYLESS) $(BIN)/python -m pytest -n 4 --nbval tests notebooks
+	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
 
 lab: $(DEV)
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
