@@ -372,6 +372,31 @@ def test_key_told_in_deltas_is_not_kept() -> None:
     assert texts == ["0[redacted A_KEY]", "ok ok ok "]
 
 
+@pytest.mark.parametrize("space", [b"", b" ", b"  ", b"\t"])
+def test_key_told_by_logprobs_is_not_kept(space: bytes) -> None:
+    """A reply, and a stream, that tells a key token by token and byte by byte; whichever space stands before an event."""
+    tokens = [KEY[:5], KEY[5:]]
+    told = [{"token": token, "bytes": list(token.encode()), "top_logprobs": []} for token in tokens]
+    reply = {"choices": [{"index": 0, "message": {"content": KEY}, "logprobs": {"content": told}}]}
+    stream = [{"choices": [{"index": 0, "delta": {"content": o["token"]}, "logprobs": {"content": [o]}}]} for o in told]
+    clean = Redactor({KEY: "A_KEY"}).pieces
+    for parts in (
+        [json.dumps(reply).encode()],
+        [b"data:" + space + json.dumps(event).encode() + b"\n\n" for event in stream],
+    ):
+        kept = b"".join(clean_parts(parts, clean)).decode()
+        assert "[redacted A_KEY]" in kept
+        assert not [token for token in tokens if token in kept or str(list(token.encode()))[1:9] in kept]
+
+
+def test_logprobs_without_a_key_are_kept() -> None:
+    """Nothing is dropped that need not be."""
+    reply = [
+        json.dumps({"choices": [{"message": {"content": "OK"}, "logprobs": {"content": [{"token": "OK"}]}}]}).encode()
+    ]
+    assert clean_parts(reply, Redactor({KEY: "A_KEY"}).pieces) == reply
+
+
 # Refusals
 
 
@@ -563,17 +588,21 @@ def test_killed_recording_leaves_whole_cassettes(tmp_path: Path) -> None:
     assert (tmp_path / shelf.read_all(tmp_path)[0].name).read_bytes() == before
 
 
-def test_recording_that_cannot_go_on_says_so(tmp_path: Path, endpoint: serve.Endpoint) -> None:
-    """The answer that cannot be kept still reaches its client; the next request is refused, and asks nobody."""
+def test_recording_that_cannot_go_on_says_so(
+    tmp_path: Path, endpoint: serve.Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The answer that cannot be kept does not end well; the next request is refused, and asks nobody."""
     folder = tmp_path / "cassettes"
     with recording(folder, endpoint) as live:
         folder.rmdir()
         folder.touch()
-        assert ask(live, chat("Say OK")).status_code == 200
+        with pytest.raises(httpx.TransportError):
+            ask(live, chat("Say OK", stream=True))
+        assert "cannot be written (Not a directory)" in capsys.readouterr().err
         before = len(endpoint.log.entries)
         refused = ask(live, chat("Say OK"))
         assert refused.status_code == 424
         assert refused.json()["error"]["message"].endswith(
-            "cannot be written (Not a directory); make room, and record again."
+            "cannot be written (Not a directory); see to the folder, and record again."
         )
         assert len(endpoint.log.entries) == before

@@ -305,6 +305,29 @@ def test_request_comes_before_script_and_model(own: serve.Endpoint) -> None:
         assert _ask(own).status_code == 503
 
 
+@pytest.mark.parametrize(
+    "refused", [{"headers": {"Authorization": "Bearer wrong"}}, {"content": b"{"}], ids=["key", "body"]
+)
+def test_request_that_is_refused_for_itself_meets_nothing(own: serve.Endpoint, refused: dict[str, Any]) -> None:
+    """What the script has stays for the next."""
+    sent = {"headers": {"Authorization": f"Bearer {own.api_key}"}, "content": json.dumps(ASKED).encode()} | refused
+    with own.faults.scripted("503"):
+        assert httpx.post(f"{own.api_base}/chat/completions", **sent).status_code in (400, 401)
+        assert _ask(own).status_code == 503
+
+
+def test_ok_comes_before_the_model(own: serve.Endpoint) -> None:
+    """Whether the request says it, or the script."""
+    own.faults.of_model("embedded/omni-1", "503")
+    try:
+        assert _meet(own, "ok").status_code == 200
+        with own.faults.scripted("ok"):
+            assert _ask(own).status_code == 200
+        assert _ask(own).status_code == 503
+    finally:
+        own.faults.of_model("embedded/omni-1", "ok")
+
+
 def test_fault_needs_the_key(own: serve.Endpoint) -> None:
     """A stranger learns nothing of them."""
     assert _ask(own, Authorization="Bearer wrong", **{HEADER: "503"}).status_code == 401

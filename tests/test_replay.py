@@ -1,3 +1,4 @@
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -5,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import nbformat
 import pytest
 
@@ -28,6 +30,7 @@ def _serving(smoke: Smoke, *arguments: str | Path, **environ: str) -> Iterator[d
         text=True,
     )
     assert process.stdout is not None
+    smoke.serving = process
     try:
         lines = [process.stdout.readline().removeprefix("export ").rstrip("\n") for _ in range(3)]
         yield dict(line.split("=", 1) for line in lines)
@@ -89,6 +92,27 @@ def test_suite_is_replayed_with_the_endpoint_gone(smoke: Smoke) -> None:
             assert same(before, after), (name, number, before, after)
 
 
+def test_interrupted_recording_keeps_what_is_still_coming(smoke: Smoke) -> None:
+    """Ctrl-C in the middle of a stream, whose client stays: the answer is recorded, and sent, to its end."""
+    upstream = serve.start(chunk_seconds=0.02)
+    try:
+        with _serving(smoke, "--record", "cassettes", **upstream.environ) as variables:
+            url, key = variables["CHUTES_API_BASE"] + "/chat/completions", variables["CHUTES_API_KEY"]
+            asked = {"model": "embedded/omni-1", "messages": [{"role": "user", "content": "Tell me a 60 word story."}]}
+            answer = httpx.stream(
+                "POST", url, json=asked | {"stream": True}, headers={"Authorization": f"Bearer {key}"}
+            )
+            with answer as response:
+                next(response.iter_raw())
+                smoke.serving.send_signal(signal.SIGINT)
+                smoke.serving.wait(timeout=30)
+    finally:
+        upstream.stop()
+    (cassette,) = [path for path in (smoke.folder / "cassettes").iterdir() if "story" in path.name]
+    assert "[DONE]" in cassette.read_text()
+    assert "end: whole" in cassette.read_text()
+
+
 def test_recording_can_be_replayed_by_a_run_whoever_made_it(smoke: Smoke, endpoint: serve.Endpoint) -> None:
     """The models are listed though no client has asked for them."""
     with _serving(smoke, "--record", "cassettes", **endpoint.environ):
@@ -143,10 +167,10 @@ def test_replay_of_a_folder_without_cassettes(smoke: Smoke) -> None:
     """Missing, empty, a file."""
     (smoke.folder / "empty").mkdir()
     (smoke.folder / "file").touch()
-    remedy = "with scillm-smoke serve --record"
-    assert refused(smoke("serve", "--replay", "missing")) == f"missing does not exist; record one {remedy} missing."
-    assert refused(smoke("serve", "--replay", "empty")) == f"empty holds no cassettes; record some {remedy} empty."
-    assert refused(smoke("serve", "--replay", "file")) == f"file is not a folder; record one {remedy} file."
+    remedy = "with: scillm-smoke serve --record"
+    assert refused(smoke("serve", "--replay", "my tapes")) == f"my tapes does not exist; make it {remedy} 'my tapes'"
+    assert refused(smoke("serve", "--replay", "empty")) == f"empty holds no cassettes; record some {remedy} empty"
+    assert refused(smoke("serve", "--replay", "file")) == "file is not a folder; name the folder of a recording."
 
 
 @pytest.mark.parametrize(
@@ -154,6 +178,14 @@ def test_replay_of_a_folder_without_cassettes(smoke: Smoke) -> None:
     [
         (b"version: 2\n...\n", "is a cassette of version 2, and 1 is known; record it again."),
         (b"version: 1\nrequest: {method", "is not a whole cassette (not YAML, line 3); record it again."),
+        (b"version: '1'\n...\n", "is a cassette of version '1', and 1 is known; record it again."),
+        *(
+            (
+                b"version: 1\nrequest: {method: GET, path: /models, body: %b}\nanswers: [{}]\n...\n" % body,
+                "is not a whole cassette (the body of its request is not JSON); record it again.",
+            )
+            for body in (b"2024-01-01", b"{1: {2: 3}, a: 2}", b"&a [*a]", b"{a: .nan}")
+        ),
         (b"version: 1\nrequest:\n", "is not a whole cassette (its last line is not '...'); record it again."),
     ],
 )

@@ -21,7 +21,7 @@ TUTORIALS: dict[str, tuple[list[str], int]] = {
     "05_tools": (["tools"], 8),
     "06_retries": (["retries"], 1),
     "07_fallbacks": (["fallbacks"], 2),
-    "08_batch": (["batch"], 76),
+    "08_batch": (["batch"], 77),
     "09_model_matrix": (["model_matrix"], 4),
     "10_errors": (["errors"], 1),
 }

@@ -17,7 +17,7 @@ from ..errors import FaultError
 from . import bodies, broken, replies
 from .answers import Answer, AnswerResponse, json_bytes
 from .catalogue import BY_ID
-from .faults import HEADER, Fault, Faults
+from .faults import HEADER, OK, Fault, Faults
 from .gateway import HANDLERS, authorize, read_body
 from .log import RequestLog, RequestLogMiddleware
 from .problems import Problem, bad_request
@@ -48,7 +48,7 @@ def create_app(
     def meet(request: Request, fault: Fault | None) -> None:
         """Have a request meet its fault: what refuses it ends it here."""
         authorize(request, api_key, "x-api-key" if fault is not None and fault.name == "x-api-key" else "Authorization")
-        request.state.fault = None if fault is None else fault.name
+        request.state.fault = None if fault is None or fault.name == OK else fault.name
         if fault is not None and (answer := broken.refusal(fault)):
             raise _Refused(answer)
 
@@ -62,11 +62,17 @@ def create_app(
 
     async def chat(request: Request) -> Response:
         fault = faults.next(request.headers)
-        meet(request, fault)
-        asked = parse(_decode(await read_body(request)))
+        try:
+            meet(request, fault)
+            asked = parse(_decode(await read_body(request)))
+        except Problem:
+            faults.put_back(request.headers, fault)
+            raise
         request.state.model, request.state.stream = asked.model, bool(asked.stream)
         if fault is None and (fault := faults.for_model(asked.model)):
             meet(request, fault)
+        if fault is not None and fault.name == OK:
+            fault = None
         said = await run_in_threadpool(replies.reply, asked)
         pause = chunk_seconds / BY_ID[said.model].speed
         if fault is None and not asked.stream:

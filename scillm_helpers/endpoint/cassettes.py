@@ -94,7 +94,7 @@ def parse(text: str, name: object) -> Cassette:
         raise _broken(name, f"not YAML{_line(error)}") from error
     version = loaded.get("version") if isinstance(loaded, dict) else None
     if version is not None and version != VERSION:
-        raise CassetteError(f"{name} is a cassette of version {version}, and {VERSION} is known; record it again.")
+        raise CassetteError(f"{name} is a cassette of version {version!r}, and {VERSION} is known; record it again.")
     if text.rstrip().rpartition("\n")[2] != _END:
         raise _broken(name, f"its last line is not '{_END}'")
     try:
@@ -165,11 +165,21 @@ def _cassette(loaded: Any) -> Cassette:
     if not isinstance(loaded, dict) or "version" not in loaded:
         raise _WrongError("it has no version")
     request = _field(loaded, "request", dict)
-    asked = Asked(_field(request, "method", str), _field(request, "path", str), request.get("body"))
+    asked = Asked(_field(request, "method", str), _field(request, "path", str), _json(request.get("body")))
     answers = _field(loaded, "answers", list)
     if not answers:
         raise _WrongError("it has no answers")
     return Cassette(asked, tuple(map(_recorded, answers)))
+
+
+def _json(body: Any) -> Any:
+    """Return a body that is JSON: YAML knows more, such as dates, and names that are numbers."""
+    try:
+        if json.loads(json.dumps(body)) == body:
+            return body
+    except (TypeError, ValueError, RecursionError):
+        pass
+    raise _WrongError("the body of its request is not JSON")
 
 
 def _recorded(answer: Any) -> Recorded:

@@ -10,7 +10,7 @@ from typing import Any
 # Texts that are read one after the other -> the same without the secrets in each and across them.
 Clean = Callable[[Sequence[str]], list[str]]
 
-_EVENT = re.compile(r"^data: ?(\{.*\})\r?$", re.MULTILINE)
+_EVENT = re.compile(r"^data:[ \t]*(\{.*\})[ \t\r]*$", re.MULTILINE)
 
 
 def clean_value(value: Any, clean: Clean) -> Any:
@@ -34,6 +34,9 @@ def clean_parts(parts: Sequence[bytes], clean: Clean) -> list[bytes]:
     decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
     texts = [decode(part, final=number == len(parts)) for number, part in enumerate(parts, 1)]
     cleaned = clean(_clean_events(texts, clean))
+    if cleaned != texts:
+        # Token by token, and byte by byte, they say the secret again.
+        cleaned = clean(_clean_events(_without_logprobs(texts), clean))
     # A character across a boundary was put behind it: put back where nothing had to be taken out.
     return list(parts) if cleaned == texts else [text.encode("utf-8", "surrogateescape") for text in cleaned]
 
@@ -56,6 +59,23 @@ def _clean_events(texts: list[str], clean: Clean) -> list[str]:
                 changed.add(number)
     edits = [(*found[number].span(1), _compact(events[number])) for number in sorted(changed)]
     return list(_edited(texts, edits))
+
+
+def _without_logprobs(texts: list[str]) -> list[str]:
+    whole = "".join(texts)
+    spans = [match.span(1) for match in _EVENT.finditer(whole)] or [(0, len(whole))]
+    told = [(first, last, _decoded(whole[first:last])) for first, last in spans]
+    edits = [(first, last, _compact(value)) for first, last, value in told if _drop_logprobs(value)]
+    return list(_edited(texts, edits))
+
+
+def _drop_logprobs(value: Any) -> bool:
+    """Empty the `logprobs` of each choice, and tell whether there were any."""
+    choices = value.get("choices") if isinstance(value, dict) else None
+    found = [choice for choice in choices or () if isinstance(choice, dict) and choice.get("logprobs")]
+    for choice in found:
+        choice["logprobs"] = None
+    return bool(found)
 
 
 def _decoded(text: str) -> Any:

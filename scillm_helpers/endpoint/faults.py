@@ -78,7 +78,7 @@ class Fault:
     def parse(cls, text: str) -> "Fault":
         """Read `NAME` or `NAME=SECONDS`. Raises FaultError for an unknown name, or a time that is none."""
         name, equals, seconds = text.strip().partition("=")
-        if name not in NAMES:
+        if name not in (OK, *NAMES):
             near = difflib.get_close_matches(name, NAMES, n=3, cutoff=0.4) or NAMES
             raise FaultError(f"{name!r} is not a fault; choose {OK} or one of {', '.join(near)}.")
         if not equals:
@@ -93,7 +93,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._script: deque[Fault | None] = deque()
+        self._script: deque[Fault] = deque()
         self._models: dict[str, Fault] = {}
 
     def add(self, *texts: str) -> None:
@@ -108,7 +108,7 @@ class Faults:
             raise FaultError(f"{model!r} is not a model here; choose one of {', '.join(BY_ID)}.")
         (fault,) = _parse_all([text])
         with self._lock:
-            if fault is None:
+            if fault.name == OK:
                 self._models.pop(model, None)
             else:
                 self._models[model] = fault
@@ -130,11 +130,20 @@ class Faults:
             raise FaultError(f"{left} of {len(texts)} faults were not met; send as many requests, or script fewer.")
 
     def next(self, headers: Mapping[str, str]) -> Fault | None:
-        """Return the fault that a request has asked for itself, else the next of the script. Raises FaultError."""
+        """Return the fault that a request has asked for itself, else the next of the script, which may be `ok`.
+
+        None is for neither. Raises FaultError.
+        """
         if asked := headers.get(HEADER):
-            return None if asked == OK else Fault.parse(asked)
+            return Fault.parse(asked)
         with self._lock:
             return self._script.popleft() if self._script else None
+
+    def put_back(self, headers: Mapping[str, str], fault: Fault | None) -> None:
+        """Have the next request meet what this one was to meet, and has not: it was refused for itself."""
+        if fault is not None and HEADER not in headers:
+            with self._lock:
+                self._script.appendleft(fault)
 
     def for_model(self, model: str) -> Fault | None:
         """Return the fault that all requests for a model meet."""
@@ -148,8 +157,8 @@ class Faults:
             return left
 
 
-def _parse_all(texts: Iterable[str]) -> list[Fault | None]:
-    return [None if text == OK else Fault.parse(text) for text in texts]
+def _parse_all(texts: Iterable[str]) -> list[Fault]:
+    return [Fault.parse(text) for text in texts]
 
 
 def _time(name: str, text: str) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -134,7 +135,9 @@ class Recorder:
         except Problem as problem:
             take.head.set_exception(problem)
         except CassetteError as error:
-            self._failure = error
+            if self._failure is None:
+                print(f"scillm-smoke: {error}", file=sys.stderr, flush=True)
+            self._failure, broken = error, True  # an answer that ends well is on the disk
         finally:
             take.end(broken)
 

@@ -51,11 +51,11 @@ class Server:
         """Stop serving, close what is still open, and wait for the thread to end."""
         self._server.should_exit = True
         self._server.force_exit = True
-        self._thread.join()
+        self._ended.wait()
 
     def wait(self) -> None:
         """Return when the server has ended."""
-        self._thread.join()
+        self._ended.wait()
 
     def reset(self, client: tuple[str, int] | None) -> None:
         """Have the connection to a client end with a TCP reset, as where a process dies behind a load balancer."""
@@ -80,12 +80,16 @@ class Server:
             self._app, log_config=None, http="h11", lifespan="off", ws="none", timeout_keep_alive=60
         )
         self._server = _Uvicorn(config, self)
-        self._thread = threading.Thread(target=self._serve, args=(listener,), name="embedded-endpoint", daemon=True)
-        self._thread.start()
+        # Not `join`: on Python 3.11 one that Ctrl-C has broken lets the next return at once.
+        self._ended = threading.Event()
+        threading.Thread(target=self._serve, args=(listener,), name="embedded-endpoint", daemon=True).start()
 
     def _serve(self, listener: socket.socket) -> None:
-        self._prepare()
-        self._server.run([listener])
+        try:
+            self._prepare()
+            self._server.run([listener])
+        finally:
+            self._ended.set()
 
     def _prepare(self) -> None:
         """Do what takes a while and the first request should not wait for (called in the server's thread)."""

@@ -1,6 +1,7 @@
 """A folder of cassettes."""
 
 import os
+import shlex
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +26,9 @@ def write(folder: Path, asked: Asked, texts: Iterable[str]) -> None:
     try:
         _replace(path, "".join([head(asked), *texts, end()]))
     except OSError as error:
-        raise CassetteError(f"{path} cannot be written ({error.strerror}); make room, and record again.") from error
+        raise CassetteError(
+            f"{path} cannot be written ({error.strerror}); see to the folder, and record again."
+        ) from error
 
 
 def _replace(path: Path, content: str) -> None:
@@ -43,11 +46,12 @@ def _replace(path: Path, content: str) -> None:
 def read_all(folder: Path) -> list[Cassette]:
     """Return the cassettes of a folder. Raises CassetteError where there are none, or one of them cannot be used."""
     if not folder.is_dir():
-        state = "is not a folder" if folder.exists() else "does not exist"
-        raise CassetteError(f"{folder} {state}; record one with scillm-smoke serve --record {folder}.")
+        if folder.exists():
+            raise CassetteError(f"{folder} is not a folder; name the folder of a recording.")
+        raise CassetteError(f"{folder} does not exist; make it with: {_record(folder)}")
     paths = sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
     if not paths:
-        raise CassetteError(f"{folder} holds no cassettes; record some with scillm-smoke serve --record {folder}.")
+        raise CassetteError(f"{folder} holds no cassettes; record some with: {_record(folder)}")
     found: dict[str, Path] = {}
     cassettes = []
     for path in paths:
@@ -56,6 +60,10 @@ def read_all(folder: Path) -> list[Cassette]:
             raise CassetteError(f"{other} and {path.name} hold the same request; remove one of them.")
         cassettes.append(cassette)
     return cassettes
+
+
+def _record(folder: Path) -> str:
+    return f"scillm-smoke serve --record {shlex.quote(str(folder))}"
 
 
 def read(path: Path) -> Cassette:
