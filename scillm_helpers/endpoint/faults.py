@@ -141,7 +141,8 @@ class Faults:
 
     def put_back(self, headers: Mapping[str, str], fault: Fault | None) -> None:
         """Have the next request meet what this one was to meet, and has not: it was refused for itself."""
-        if fault is not None and fault.name != OK and HEADER not in headers:
+        # Whom these two let through, or not, has met them.
+        if fault is not None and fault.name not in (OK, "x-api-key") and HEADER not in headers:
             with self._lock:
                 self._script.appendleft(fault)
 
