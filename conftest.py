@@ -26,25 +26,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Each of their tests takes seconds of `scillm-smoke`, or of kernels, and shares nothing with another.
-_APART = (
-    "budget",
-    "chaos",
-    "history",
-    "matrix",
-    "nbval",
-    "replay",
-    "resume",
-    "smoke",
-    "smoke_bounds",
-    "smoke_refusals",
-)
+_LONG = "budget chaos history matrix nbval replay resume smoke smoke_bounds smoke_refusals"
+_APART = {f"tests/test_{name}.py" for name in _LONG.split()}
 
 
 class _Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         """Return what the tests of one worker have in common (xdist calls this): their file, mostly."""
         file = nodeid.partition("::")[0]
-        return nodeid if file in {f"tests/test_{name}.py" for name in _APART} else file
+        return nodeid if file in _APART else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -53,7 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 def _starting_warm(setup: Callable[[IPyNbFile], None]) -> Callable[[IPyNbFile], None]:
-    """Fork the kernels of notebooks from a process that has imported LiteLLM: ten imports would take a minute."""
+    """Fork the kernels of notebooks from a process that has imported LiteLLM: else each would import it by itself."""
 
     def setup_warm(self: IPyNbFile) -> None:
         factory = KernelProvisionerFactory.instance()

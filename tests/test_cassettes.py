@@ -588,8 +588,9 @@ def test_killed_recording_leaves_whole_cassettes(tmp_path: Path) -> None:
     assert (tmp_path / shelf.read_all(tmp_path)[0].name).read_bytes() == before
 
 
+@pytest.mark.parametrize("stream", [True, False])
 def test_recording_that_cannot_go_on_says_so(
-    tmp_path: Path, endpoint: serve.Endpoint, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, endpoint: serve.Endpoint, capsys: pytest.CaptureFixture[str], stream: bool
 ) -> None:
     """The answer that cannot be kept does not end well; the next request is refused, and asks nobody."""
     folder = tmp_path / "cassettes"
@@ -597,7 +598,7 @@ def test_recording_that_cannot_go_on_says_so(
         folder.rmdir()
         folder.touch()
         with pytest.raises(httpx.TransportError):
-            ask(live, chat("Say OK", stream=True))
+            ask(live, chat("Say OK", stream=stream))
         assert "cannot be written (Not a directory)" in capsys.readouterr().err
         before = len(endpoint.log.entries)
         refused = ask(live, chat("Say OK"))

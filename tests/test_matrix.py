@@ -293,3 +293,13 @@ def test_lesson_on_models_has_a_row_for_each(smoke: Smoke, picky: str) -> None:
     assert "unknown" in rows["no-schema"]  # its price, which is not 0
     assert "cannot chat" in rows["no-chat"]
     assert "BadRequestError" in rows["old-parameter"]
+
+
+def test_lesson_on_models_goes_on_where_the_first_cannot_chat(smoke: Smoke, picky: str) -> None:
+    """Nobody who is chosen for the table is asked outside of it."""
+    live = {"CHUTES_API_BASE": picky, "CHUTES_API_KEY": "obviously-fake", "LITELLM_RETRY_AFTER": "0.01"}
+    lesson = ROOT / "notebooks" / "09_model_matrix.ipynb"
+    done = smoke.preload().run(lesson, "-p", "also=", "-p", "pattern=*[ty]*", **live)
+    assert done.returncode == 0, done
+    (record,) = smoke.case["records"]
+    assert (record["asked"], record["answered"]) == (3, 1)
