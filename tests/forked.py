@@ -10,10 +10,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import chdir
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 from scillm_helpers.smoke import cli
+
+_ROOT = Path(__file__).parent.parent
 
 
 def call(command: list[str], cwd: Path, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -31,11 +35,15 @@ def call(command: list[str], cwd: Path, environ: Mapping[str, str]) -> subproces
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.imported"])
+    with chdir(_ROOT):  # where it finds `tests`: on Python 3.11 it has no other path, and tells nobody what it lacks
+        forkserver.ensure_running()
     return context
 
 
 def _main(command: list[str], cwd: Path, environ: dict[str, str], written: list[str]) -> None:
+    assert "tests.imported" in sys.modules
     os.chdir(cwd)
+    tempfile.tempdir = None  # TMPDIR may be another
     os.environ.clear()
     os.environ.update(environ)
     for number, path in enumerate(written, start=1):
