@@ -32,13 +32,7 @@ class Smoke:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.out = folder / "out"
-        # Most notebooks here call no model: their kernels need not wait for LiteLLM's import.
-        self.environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "SCILLM_WARM_PRELOAD": "json"}
-
-    def preload(self) -> "Smoke":
-        """Have the kernels forked with LiteLLM imported, as users have them: quicker where several make calls."""
-        self.environ.pop("SCILLM_WARM_PRELOAD")
-        return self
+        self.environ = forked.environ()
 
     def __call__(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
         return forked.call([*map(str, arguments)], self.folder, self.environ | environ)
@@ -49,7 +43,7 @@ class Smoke:
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env=self.environ | environ,
+            env=self.environ | {"SCILLM_WARM_PRELOAD": "json"} | environ,  # no zygote is lent to it
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

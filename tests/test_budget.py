@@ -19,11 +19,6 @@ CONNECT = "from scillm_helpers import *\nllm = connect()"
 ASK = "llm.completion(messages=[{'role': 'user', 'content': 'Say OK'}], max_tokens=8)"
 
 
-@pytest.fixture(autouse=True)
-def _preloaded(smoke: Smoke) -> None:
-    smoke.preload()
-
-
 def _result(name: str, usage: Usage, cost: float | None = None, status: str = "passed", model: str = "m") -> CaseResult:
     return CaseResult(Case(name, Path(f"{name}.ipynb"), {}, model), status, usage=usage, cost_usd=cost)  # type: ignore[arg-type]
 
@@ -148,7 +143,7 @@ def test_used_up_budget_leaves_the_rest_not_run(smoke: Smoke) -> None:
 
 def test_what_was_tried_again_is_paid_for_too(smoke: Smoke) -> None:
     """The tokens of the first attempt stay in the sum, and so do those of a run that is resumed."""
-    fails = "import os, pathlib\nmark = pathlib.Path(os.environ['HOME'], 'mark')\nif not mark.exists():\n    mark.touch()\n    raise TimeoutError"
+    fails = f"import pathlib\nmark = pathlib.Path({str(smoke.folder / 'mark')!r})\nif not mark.exists():\n    mark.touch()\n    raise TimeoutError"
     write(smoke.folder / "a.ipynb", CONNECT, ASK, fails)
     assert smoke.run("a.ipynb", "--retries", "1").returncode == 0
     assert (smoke.case["attempt"], smoke.case["calls"], smoke.case["tokens"]["prompt"]) == (2, 2, 18)

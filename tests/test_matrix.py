@@ -183,7 +183,7 @@ def test_markdown_cannot_be_broken_out_of() -> None:
 def test_all_models_of_the_embedded_endpoint(smoke: Smoke) -> None:
     """The matrix is printed and written as Markdown and JSON: text-only models have no vision, and that is no failure."""
     with_capabilities = sorted((ROOT / "notebooks").glob("0[1-5]_*.ipynb"))
-    done = smoke.preload().run(*with_capabilities, "--model", "all")
+    done = smoke.run(*with_capabilities, "--model", "all")
     assert (done.returncode, done.stderr) == (0, ""), done
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("embedded/")}
     assert "not supported" not in rows["embedded/omni-1"]
@@ -260,7 +260,7 @@ def picky() -> Iterator[str]:
 def test_each_refusal_is_what_it_is(smoke: Smoke, picky: str) -> None:
     """Of four models each lacks, or fails at, something else."""
     live = {"CHUTES_API_BASE": picky, "CHUTES_API_KEY": "obviously-fake", "LITELLM_RETRY_AFTER": "0.01"}
-    done = smoke.preload().run(
+    done = smoke.run(
         ROOT / "notebooks" / "01_setup.ipynb", ROOT / "notebooks" / "03_json_mode.ipynb", "--model", "all", **live
     )
     assert done.returncode == 1
@@ -283,7 +283,7 @@ def test_each_refusal_is_what_it_is(smoke: Smoke, picky: str) -> None:
 def test_lesson_on_models_has_a_row_for_each(smoke: Smoke, picky: str) -> None:
     """One that cannot chat and one that refuses the call each say so, and end nothing."""
     live = {"CHUTES_API_BASE": picky, "CHUTES_API_KEY": "obviously-fake", "LITELLM_RETRY_AFTER": "0.01"}
-    done = smoke.preload().run(ROOT / "notebooks" / "09_model_matrix.ipynb", "-p", "also=", **live)
+    done = smoke.run(ROOT / "notebooks" / "09_model_matrix.ipynb", "-p", "also=", **live)
     assert done.returncode == 0, done
     cells = smoke.copy("09_model_matrix")
     shown = [output.get("data", {}).get("text/markdown", "") for cell in cells for output in cell.outputs]
@@ -299,7 +299,7 @@ def test_lesson_on_models_goes_on_where_the_first_cannot_chat(smoke: Smoke, pick
     """Nobody who is chosen for the table is asked outside of it."""
     live = {"CHUTES_API_BASE": picky, "CHUTES_API_KEY": "obviously-fake", "LITELLM_RETRY_AFTER": "0.01"}
     lesson = ROOT / "notebooks" / "09_model_matrix.ipynb"
-    done = smoke.preload().run(lesson, "-p", "also=", "-p", "pattern=*[ty]*", **live)
+    done = smoke.run(lesson, "-p", "also=", "-p", "pattern=*[ty]*", **live)
     assert done.returncode == 0, done
     (record,) = smoke.case["records"]
     assert (record["asked"], record["answered"]) == (3, 1)

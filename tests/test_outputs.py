@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from jupyter_client.manager import start_new_kernel
 
 from scillm_helpers.records import MIME_TYPE
 from scillm_helpers.smoke.outputs import Message, Outputs
@@ -77,3 +78,22 @@ def test_cleared_output_is_not_told_as_dropped() -> None:
     assert outs[-2:] == [clear, _text("frame 499")]
     assert _texts(outs, "stderr") == []
     assert len(outs) < 20
+
+
+def test_no_message_is_lost_to_a_client_that_reads_late() -> None:
+    """A real kernel, which has sent all of a flood before its client reads: the cell's end is there, and the last output."""
+    manager, first = start_new_kernel(extra_arguments=["--IPKernelApp.extra_extensions=scillm_helpers.smoke.outputs"])
+    first.stop_channels()
+    client = manager.client()  # connects when the extension has been loaded
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        client.execute("for n in range(12_000):\n    display({'text/plain': f'd{n}'}, raw=True)")
+        client.get_shell_msg(timeout=60)
+        shown = []
+        while (message := client.get_iopub_msg(timeout=60))["content"].get("execution_state") != "idle":
+            shown.append(message["content"].get("data", {}).get("text/plain"))
+        assert shown[-1] == "d11999"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -69,7 +69,6 @@ def _merged(outputs: list[Any]) -> list[Any]:
 
 def test_suite_is_replayed_with_the_endpoint_gone(smoke: Smoke) -> None:
     """Recorded once: the same statuses and the same outputs of every notebook, and nobody was asked."""
-    smoke.preload()
     upstream = serve.start(chunk_seconds=0)
     try:
         with _serving(smoke, "--record", "cassettes", **upstream.environ) as variables:

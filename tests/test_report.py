@@ -30,7 +30,7 @@ CONNECT = "from scillm_helpers import *\nllm = connect()"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
     """Return a run with a bit of everything, executed twice, so that there is a past."""
-    smoke = Smoke(tmp_path_factory.mktemp("report")).preload()
+    smoke = Smoke(tmp_path_factory.mktemp("report"))
     evil = f"from IPython.display import HTML, Markdown, SVG, display\nevil = {EVIL!r}"
     show = "display(HTML(evil), Markdown(evil), SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(5)</script></svg>'))"
     write(

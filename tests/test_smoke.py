@@ -29,7 +29,7 @@ TUTORIALS: dict[str, tuple[list[str], int]] = {
 
 def test_all_tutorials_pass(smoke: Smoke) -> None:
     """What `make smoke` runs: a line a notebook, results, JUnit, executed copies, a log of requests."""
-    done = smoke.preload().run(ROOT / "notebooks")
+    done = smoke.run(ROOT / "notebooks")
     assert (done.returncode, done.stderr) == (0, ""), done
     assert [line.split()[0] for line in done.stdout.splitlines()[1:-1]] == ["passed"] * len(TUTORIALS)
     results = smoke.results
@@ -208,7 +208,7 @@ def test_failure_has_its_kind(smoke: Smoke) -> None:
     for number, (source, _, _) in enumerate(FAILURES, 1):
         write(smoke.folder / f"{number}.ipynb", source)
     names = [f"{number}.ipynb" for number in range(1, len(FAILURES) + 1)]
-    assert smoke.preload().run(*names, LITELLM_RETRY_AFTER="0.01").returncode == 1
+    assert smoke.run(*names, LITELLM_RETRY_AFTER="0.01").returncode == 1
     for case, (source, kind, message) in zip(smoke.results["cases"], FAILURES, strict=True):
         assert (case["status"], case["reason"]["kind"]) == ("failed", kind), source
         assert message in case["reason"]["message"]

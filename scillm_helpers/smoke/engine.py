@@ -101,12 +101,6 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         super().__init__(nb_man, on_cell_execute=lambda cell, cell_index: watcher.cell_begins(cell), **settings)
         self._watcher = watcher
 
-    def create_kernel_manager(self) -> Any:
-        """Return a manager whose clients lose no message, even a cell's end, to a flood (nbclient calls this)."""
-        manager = super().create_kernel_manager()
-        manager.context.rcvhwm = 0
-        return manager
-
     def execute_cell(self, cell: Any, cell_index: int) -> Any:
         """Execute a cell (papermill calls this)."""
         raised = False

@@ -89,10 +89,16 @@ def load_ipython_extension(shell: "InteractiveShell") -> None:
     outputs = Outputs()
 
     def hook_streams() -> None:
-        """Hook the streams in the thread that sends, which hooks belong to; and let it lose no message."""
+        """Hook the streams in the thread that sends, which hooks belong to."""
         for stream in streams:
             stream.register_hook(outputs.take)
-        kernel.iopub_thread.socket.setsockopt(zmq.SNDHWM, 0)
+
+    def lose_no_message(_: object) -> None:
+        """Have a client that reads late find them all, even the cell's end.
+
+        The option holds for the connections that there are, not for those that are made after it has been set.
+        """
+        kernel.iopub_thread.schedule(lambda: kernel.iopub_thread.socket.setsockopt(zmq.SNDHWM, 0))
 
     def send_last_part(_: object) -> None:
         for stream in streams:
@@ -111,6 +117,7 @@ def load_ipython_extension(shell: "InteractiveShell") -> None:
     kernel.iopub_thread.schedule(hook_streams)
     shell.display_pub.register_hook(outputs.take)
     shell.displayhook.register_hook(outputs.take)
+    shell.events.register("pre_run_cell", lose_no_message)
     shell.events.register("post_run_cell", send_last_part)
 
 
