@@ -1,7 +1,6 @@
 """Run `scillm-smoke` the way a user does: as a process of its own, in a folder of its own."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
