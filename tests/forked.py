@@ -27,12 +27,16 @@ from scillm_helpers.smoke import cli, warm
 _ROOT = Path(__file__).parent.parent
 
 
-@cache
-def environ() -> dict[str, str]:
+def least_environ() -> dict[str, str]:
     """Return what each run has in its environment: a zygote is right only for kernels with the same HOME."""
+    return {"PATH": os.environ["PATH"], "HOME": _home()}
+
+
+@cache
+def _home() -> str:
     home = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, home)
-    return {"PATH": os.environ["PATH"], "HOME": home}
+    return home
 
 
 def call(command: list[str], cwd: Path, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -65,7 +69,8 @@ class _Lent(zygotes.Zygote):
 
 @cache
 def _zygote() -> zygotes.Zygote:
-    zygote = zygotes.Zygote(Recipe.of([sys.executable], warm.preload({}), environ(), "/"), environ())
+    environ = least_environ()
+    zygote = zygotes.Zygote(Recipe.of([sys.executable], warm.preload({}), environ, "/"), environ)
     atexit.register(zygote.end)
     return zygote
 

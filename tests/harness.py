@@ -31,7 +31,7 @@ class Smoke:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.out = folder / "out"
-        self.environ = forked.environ()
+        self.environ = forked.least_environ()
 
     def __call__(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
         return forked.call([*map(str, arguments)], self.folder, self.environ | environ)

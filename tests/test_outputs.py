@@ -88,12 +88,14 @@ def test_no_message_is_lost_to_a_client_that_reads_late() -> None:
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
-        client.execute("for n in range(12_000):\n    display({'text/plain': f'd{n}'}, raw=True)")
+        asked = client.execute("for n in range(12_000):\n    display({'text/plain': f'd{n}'}, raw=True)")
         client.get_shell_msg(timeout=60)
-        shown = []
-        while (message := client.get_iopub_msg(timeout=60))["content"].get("execution_state") != "idle":
-            shown.append(message["content"].get("data", {}).get("text/plain"))
-        assert shown[-1] == "d11999"
+        contents: list[dict[str, Any]] = []
+        while not contents or contents[-1].get("execution_state") != "idle":
+            message = client.get_iopub_msg(timeout=60)
+            if message["parent_header"].get("msg_id") == asked:
+                contents.append(message["content"])
+        assert contents[-2]["data"] == {"text/plain": "d11999"}
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -27,6 +27,16 @@ TUTORIALS: dict[str, tuple[list[str], int]] = {
 }
 
 
+def test_runs_of_the_tests_share_a_zygote(smoke: Smoke) -> None:
+    """Else each would import LiteLLM again, and nobody would notice."""
+    write(smoke.folder / "a.ipynb", "import os\nprint(os.getppid())")
+    parents = set()
+    for _ in range(2):
+        assert smoke.run("a.ipynb").returncode == 0, smoke.case
+        parents.add(smoke.copy("a")[0].outputs[0].text)
+    assert len(parents) == 1
+
+
 def test_all_tutorials_pass(smoke: Smoke) -> None:
     """What `make smoke` runs: a line a notebook, results, JUnit, executed copies, a log of requests."""
     done = smoke.run(ROOT / "notebooks")
