@@ -112,6 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_history(again)
     again.set_defaults(command=_report)
 
+    doctor = commands.add_parser("doctor", help="find what is wrong", description=_doctor.__doc__)
+    doctor.add_argument("--json", action="store_true", help="print it for machines")
+    doctor.set_defaults(command=_doctor)
+
     serve = commands.add_parser("serve", help="serve the embedded endpoint", description=_serve.__doc__)
     serve.add_argument("--port", type=_port, default=0, metavar="N", help="a port on 127.0.0.1 (default: a free one)")
     serve.add_argument(
@@ -183,6 +187,15 @@ def _report(arguments: argparse.Namespace) -> int:
     from . import publish
 
     return publish.again(arguments)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    """Check the environment, the way to the endpoint, and what it answers; name the first cause of what fails."""
+    from ..doctor import command
+    from .redact import Redactor
+    from .secrets import secrets
+
+    return command.run(arguments.json, lambda *environs: Redactor(secrets(*environs)).value)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

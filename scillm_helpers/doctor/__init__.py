@@ -1,0 +1,1 @@
+"""What is wrong with an environment, an endpoint, and the way to it: `scillm-smoke doctor`."""

@@ -1,0 +1,111 @@
+"""The check of the versions of LiteLLM, openai and httpx: which are installed, wanted, and known to be bad."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from .findings import Finding, failed, ok
+
+WATCHED = ("litellm", "openai", "httpx")
+_PROJECT = "scillm-notebooks"
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Be versions that are known to be bad: of `package`, where those of the others are in `beside`."""
+
+    package: str
+    versions: str
+    reason: str
+    source: str
+    beside: Mapping[str, str] = field(default_factory=dict)
+
+    def holds(self, installed: Mapping[str, str]) -> bool:
+        """Tell whether these versions are installed."""
+        wanted = {self.package: self.versions, **self.beside}
+        return all(
+            package in installed and SpecifierSet(versions, prereleases=True).contains(installed[package])
+            for package, versions in wanted.items()
+        )
+
+
+KNOWN_BAD = (
+    Bad(
+        "litellm",
+        ">=1.82.7,<=1.82.8",
+        "uploaded by attackers: it sends keys and other secrets of this machine away; change every one of them",
+        "https://github.com/BerriAI/litellm/issues/24518",
+    ),
+    Bad(
+        "openai",
+        "<1.55.3",
+        "it passes `proxies` to httpx, which 0.28 has removed: every client raises TypeError",
+        "https://github.com/openai/openai-python/issues/1915",
+        {"httpx": ">=0.28"},
+    ),
+    Bad(
+        "openai",
+        ">=1.100.0,<1.100.2",
+        "it lacks ResponseTextConfig, so that `import litellm` fails",
+        "https://github.com/BerriAI/litellm/issues/13710",
+        {"litellm": "<=1.75.8"},
+    ),
+    Bad(
+        "httpx",
+        ">=1.0.dev0",
+        "a pre-release with another interface: openai and litellm do not import",
+        "https://github.com/encode/httpx/issues/3602",
+    ),
+)
+
+
+def check() -> Finding:
+    """Compare what is installed with what is known to be bad, with what each needs, and with what is pinned."""
+    installed = {package: version for package in WATCHED if (version := _version(package))}
+    seen = ", ".join(f"{package} {version}" for package, version in installed.items())
+    if missing := [package for package in WATCHED if package not in installed]:
+        return failed(f"not installed: {', '.join(missing)}", "Notebooks cannot call a model.", _install(*missing))
+    if bad := next((bad for bad in KNOWN_BAD if bad.holds(installed)), None):
+        return failed(f"{bad.package} {installed[bad.package]}", f"{bad.reason} ({bad.source}).", _install(*WATCHED))
+    if unmet := [told for package in WATCHED for told in _unmet(package, installed)]:
+        return failed(unmet[0], "They were not made for each other.", _install(*WATCHED), tuple(unmet[1:]))
+    other = [f"{pin} is pinned" for pin in _pins() if not pin.specifier.contains(installed[pin.name], prereleases=True)]
+    return ok(seen, "Not those that this project is tested with." if other else "As pinned.", tuple(other))
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _requirements(package: str) -> list[Requirement]:
+    """Return what an installed package needs of the watched ones, in this Python and without extras."""
+    try:
+        needed = [Requirement(line) for line in metadata.requires(package) or ()]
+    except metadata.PackageNotFoundError:
+        return []
+    here = [need for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})]
+    return [need for need in here if need.name in WATCHED]
+
+
+def _unmet(package: str, installed: Mapping[str, str]) -> list[str]:
+    return [
+        f"{package} {installed[package]} needs {need.name}{need.specifier}, and {installed[need.name]} is installed"
+        for need in _requirements(package)
+        if not need.specifier.contains(installed[need.name], prereleases=True)
+    ]
+
+
+def _pins() -> list[Requirement]:
+    """Return what requirements.txt pins: the project's metadata has it."""
+    return _requirements(_PROJECT)
+
+
+def _install(*packages: str) -> str:
+    pins = {pin.name: str(pin) for pin in _pins()}
+    return f"python -m pip install {' '.join(pins.get(package, package) for package in packages)}"
