@@ -16,8 +16,8 @@ IMAGE_MORE: dict[str, Any] = {"max_tokens": 32, "temperature": 0}
 
 # A red square of 32 by 32 pixels: some models take no smaller one.
 _SQUARE = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAGklEQVR42mO8IyfHQApgYiARjGoY1TB0NAAAjEsBOPY5fDQA"
-    "AAAASUVORK5CYII="
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAKklEQVR42u3NMQEAAAQAMATRP5kcSvBtBZbTHZ8qngkEAoFA"
+    "IBAIBIIrC0vFAWIwQDRwAAAAAElFTkSuQmCC"
 )
 _MEANS: dict[Kind, str] = {
     "rate_limit": "Too many requests, or no quota left: wait.",
@@ -81,7 +81,9 @@ def _raised(patient: Patient, error: Exception, asked: dict[str, Any], capabilit
     behind = error.__cause__ if isinstance(error, ScillmError) and isinstance(error.__cause__, Exception) else error
     kind = kind_of(error)
     if is_unsupported(behind, capability):
-        return failed(excerpt(str(behind)), f"{asked['model']} does not take {what}: choose another model.", chat(patient, asked))
+        return failed(
+            excerpt(str(behind)), f"{asked['model']} does not take {what}: choose another model.", chat(patient, asked)
+        )
     if kind not in _MEANS:
         means = "LiteLLM itself fails, though the endpoint answers: install the pinned versions."
         return failed(excerpt(f"{type(error).__name__}: {error}"), means, "make smoke")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .patient import CONTACT_SECONDS, Patient
+from .patient import Patient
 from .proxies import variable_of
 
 _KEY = '-H "Authorization: Bearer $CHUTES_API_KEY"'
@@ -50,10 +50,8 @@ def with_x_api_key(patient: Patient, body: dict[str, Any]) -> str:
     return chat(patient, body, '-H "x-api-key: $CHUTES_API_KEY"')
 
 
-def _command(
-    patient: Patient, options: Sequence[str], path: str, data: str = "", seconds: float = CONTACT_SECONDS
-) -> str:
-    start = f"curl -sS --max-time {seconds:g}{_route(patient)}"
+def _command(patient: Patient, options: Sequence[str], path: str, data: str = "", seconds: float = 0) -> str:
+    start = f"curl -sS --max-time {seconds or patient.patience:g}{_route(patient)}"
     return _NEXT_LINE.join(filter(None, [start, *options, _url(patient, path), data]))
 
 

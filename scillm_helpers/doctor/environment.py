@@ -36,9 +36,7 @@ def admitted(shell: Mapping[str, str]) -> Iterator[Patient]:
         return
     embedded = serve.start()
     try:
-        patient.settings = Settings.from_env(
-            {**patient.file, **shell, **embedded.environ, "LITELLM_MAX_RETRIES": "0"}
-        )
+        patient.settings = Settings.from_env({**patient.file, **shell, **embedded.environ, "LITELLM_MAX_RETRIES": "0"})
         yield patient
     finally:
         embedded.stop()
@@ -89,7 +87,9 @@ def _lines(patient: Patient) -> list[str]:
     where = {name: _where(name, patient) for name in _variables()}
     widest = max(map(len, where))
     lines = [
-        f"{name:<{widest}}  {source:<7}  {_value(name, patient)}" for name, source in where.items() if source != "default"
+        f"{name:<{widest}}  {source:<7}  {_value(name, patient)}"
+        for name, source in where.items()
+        if source != "default"
     ]
     unset = [name for name, source in where.items() if source == "default"]
     return [*lines, *([f"default: {', '.join(unset)}"] if unset else []), *_to_paste(patient, where)]

@@ -22,6 +22,7 @@ _UNTRUSTED = (
     "Nobody whom httpx trusts (certifi, not the system's store) has signed it: a private authority, or a proxy that"
     " looks into TLS. Get its root certificate and name it: export SSL_CERT_FILE=ROOT.pem."
 )
+_NO_NETWORK = "This machine has no network: no route leads out of it."
 _MEANS = {
     _NOT_YET_VALID: "The endpoint must renew it, or this machine's clock is slow.",
     _EXPIRED: "The endpoint must renew it, or this machine's clock is fast.",
@@ -43,10 +44,13 @@ def name_resolution(patient: Patient) -> Finding:
         found = socket.getaddrinfo(patient.host, patient.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         look_again = f"getent hosts {patient.host}"
+        seen = f"{patient.host}: {error.strerror}"
+        if not _leads_out():
+            return failed(seen, _NO_NETWORK, "ip route")
         if error.errno == socket.EAI_AGAIN:
-            means = "No name server answers: there is no network, or no DNS (a VPN, a container without --network)."
-            return failed(f"{patient.host}: {error.strerror}", means, look_again)
-        return failed(f"{patient.host}: {error.strerror}", "There is no such host: correct CHUTES_API_BASE.", look_again)
+            means = "No name server answers: a VPN, a firewall, or a container without DNS."
+            return failed(seen, means, look_again)
+        return failed(seen, "There is no such host: correct CHUTES_API_BASE.", look_again)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     return ok(f"{patient.host} is {', '.join(addresses[:3])}")
 
@@ -60,9 +64,13 @@ def connection(patient: Patient) -> Finding:
     where = f"{patient.host} port {patient.port}"
     if isinstance(root(contact.error or OSError()), ConnectionRefusedError):
         means = "Nobody listens there: the endpoint is down, or host or port are wrong in CHUTES_API_BASE."
+    elif not _leads_out():
+        return failed(f"{where}: {contact.why}", _NO_NETWORK, "ip route")
     else:
-        means = "There is no network, or a firewall lets nothing through to there."
-    return failed(f"{where}: {contact.why}", means, f"curl -v --max-time 10 {patient.url.scheme}://{patient.url.netloc.decode()}")
+        means = "A firewall lets nothing through to there, or the endpoint is down."
+    return failed(
+        f"{where}: {contact.why}", means, f"curl -v --max-time 10 {patient.url.scheme}://{patient.url.netloc.decode()}"
+    )
 
 
 def tls(patient: Patient) -> Finding:
@@ -112,7 +120,21 @@ def clock(patient: Patient) -> Finding:
         return ok("this machine's clock and the endpoint's agree to a minute")
     ahead = f"{_duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'}"
     means = "Certificates seem expired or not yet valid, and signatures and tokens are refused."
-    return failed(f"this machine's clock is {ahead} the endpoint's ({told:%Y-%m-%d %H:%M:%S} UTC)", means, "timedatectl")
+    return failed(
+        f"this machine's clock is {ahead} the endpoint's ({told:%Y-%m-%d %H:%M:%S} UTC)", means, "timedatectl"
+    )
+
+
+def _leads_out() -> bool:
+    """Tell whether this machine has a route to somewhere else: to connect a UDP socket sends nothing."""
+    for family, somewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):  # RFC 5737, RFC 3849
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((somewhere, 9))
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def _date(headers: httpx.Headers) -> datetime | None:

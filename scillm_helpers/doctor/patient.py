@@ -12,7 +12,7 @@ from ..errors import SettingsError
 from ..settings import Settings
 from .asking import Attempt, ask
 
-CONTACT_SECONDS = 10.0  # to reach an endpoint, and to have its models listed
+_CONTACT = 10.0  # seconds to reach an endpoint, and to have its models listed
 MODEL_VARIABLES = ("CHUTES_MODEL", "CHUTES_TEXT_MODEL", "CHUTES_VLM_MODEL", "CHUTES_TOOLS_MODEL")
 
 
@@ -71,10 +71,15 @@ class Patient:
         """Return the seconds that a chat may take: the user's own limit."""
         return self.sure.timeout
 
+    @property
+    def patience(self) -> float:
+        """Return the seconds that anything else than a chat may take."""
+        return min(_CONTACT, self.timeout)
+
     @cached_property
     def contact(self) -> Attempt:
         """Return what becomes of a request that brings no key and looks at no certificate."""
-        return ask(f"{self.api_base}/models", seconds=CONTACT_SECONDS, verify=False)
+        return ask(f"{self.api_base}/models", seconds=self.patience, verify=False)
 
     @property
     def is_proxied(self) -> bool:
@@ -84,7 +89,7 @@ class Patient:
     @cached_property
     def listing(self) -> Attempt:
         """Return what becomes of the request for the models, with the key."""
-        return ask(f"{self.api_base}/models", seconds=CONTACT_SECONDS, headers=self.bearer)
+        return ask(f"{self.api_base}/models", seconds=self.patience, headers=self.bearer)
 
     @cached_property
     def listed(self) -> list[str] | None:

@@ -6,7 +6,7 @@ import httpx
 
 from .asking import Attempt, ask
 from .findings import Finding, failed, ok
-from .patient import CONTACT_SECONDS, Patient
+from .patient import Patient
 
 _NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -24,7 +24,9 @@ def variable_of(patient: Patient) -> str:
 def check(patient: Patient) -> Finding:
     """Tell by which route requests go; a proxy through which none arrive is the cause of all that follows."""
     set_here = [name for low in _NAMES for name in (low, low.upper()) if patient.shell.get(name)]
-    only_in_file = [name for low in _NAMES for name in (low, low.upper()) if name in patient.file and name not in set_here]
+    only_in_file = [
+        name for low in _NAMES for name in (low, low.upper()) if name in patient.file and name not in set_here
+    ]
     details = tuple(f"{name} is set in .env: only the kernels of `scillm-smoke run` see it" for name in only_in_file)
     told = f"{', '.join(set_here)} set" if set_here else "none set"
     contact = patient.contact
@@ -43,7 +45,7 @@ def _problem(patient: Patient, contact: Attempt) -> Finding | None:
     """Return what is wrong where requests through the proxy do not arrive, and nothing where they do."""
     if _arrives(contact):
         return None
-    directly = ask(f"{patient.api_base}/models", seconds=CONTACT_SECONDS, verify=False, proxies=False)
+    directly = ask(f"{patient.api_base}/models", seconds=patient.patience, verify=False, proxies=False)
     seen = f"the proxy {_peer(contact)} ({_source(patient)}) {_said(contact)}"
     if _arrives(directly):
         means = f"Directly {patient.host} answers (HTTP {directly.status}): exempt it from the proxy, or correct the variable."

@@ -4,12 +4,11 @@ from typing import Any
 
 from ..kinds import CAPABILITIES
 from ..listing import nearest, unknown_model
-from .asking import Answer, Attempt, ask
 from . import curl
+from .asking import Answer, Attempt, ask
 from .environment import ENTER_KEY, tail
 from .findings import Finding, excerpt, failed, ok, waiting
-from .patient import CONTACT_SECONDS, MODEL_VARIABLES, Patient, names
-
+from .patient import MODEL_VARIABLES, Patient, names
 
 _REFUSED = (401, 403)
 
@@ -91,7 +90,7 @@ def curl_of_key(patient: Patient) -> str:
 def no_answer(patient: Patient, attempt: Attempt) -> Finding:
     """Return what follows from a request that got no answer, though somebody accepted its connection."""
     if attempt.why == "no answer in time":
-        limit = f"{patient.timeout:g} s" if attempt is not patient.listing else f"{CONTACT_SECONDS:g} s"
+        limit = f"{patient.timeout:g} s" if attempt is not patient.listing else f"{patient.patience:g} s"
         means = "The endpoint is overloaded, or starts the model first: wait, or raise LITELLM_TIMEOUT."
         return failed(f"no answer within {limit}", means, _again())
     means = "The endpoint, or something before it, drops connections: try again later, or ask who runs it."
@@ -120,7 +119,7 @@ def _refused(patient: Patient, attempt: Attempt) -> Finding:
     seen = f"{_told(answer)}: {excerpt(answer.message)}" if not answer.is_page else f"{_told(answer)}, a web page"
     other = {"x-api-key": patient.api_key}
     again = (
-        ask(f"{patient.api_base}/models", seconds=CONTACT_SECONDS, headers=other)
+        ask(f"{patient.api_base}/models", seconds=patient.patience, headers=other)
         if attempt is patient.listing
         else patient.chat(other)
     )
@@ -145,7 +144,7 @@ def _other_bases(patient: Patient) -> list[str]:
 
 
 def _is_base(patient: Patient, base: str) -> bool:
-    return bool(names(ask(f"{base}/models", seconds=CONTACT_SECONDS, headers=patient.bearer)))
+    return bool(names(ask(f"{base}/models", seconds=patient.patience, headers=patient.bearer)))
 
 
 def _no_list(patient: Patient, answer: Answer) -> Finding:
@@ -157,7 +156,9 @@ def _no_list(patient: Patient, answer: Answer) -> Finding:
         means = "A login portal of the network, or a web site: log in, or correct CHUTES_API_BASE."
         return failed(f"{_told(answer)}, a web page", means, _look(patient))
     if answer.status == 404:
-        return failed(f"{_told(answer)}", "The base is wrong, and none near it answers: it mostly ends in /v1.", _look(patient))
+        return failed(
+            f"{_told(answer)}", "The base is wrong, and none near it answers: it mostly ends in /v1.", _look(patient)
+        )
     if answer.status != 200:
         return failed(f"{_told(answer)}: {excerpt(answer.message)}", _NO_API, _look(patient))
     return failed(f"no list of models: {excerpt(answer.message) or 'nothing'}", _NO_API, _look(patient))
@@ -177,7 +178,7 @@ def _some(listed: list[str]) -> str:
 
 
 def _look(patient: Patient) -> str:
-    return f"curl -sS --max-time 10 -i -H \"Authorization: Bearer $CHUTES_API_KEY\" {patient.api_base}/models"
+    return f'curl -sS --max-time 10 -i -H "Authorization: Bearer $CHUTES_API_KEY" {patient.api_base}/models'
 
 
 def _again() -> str:

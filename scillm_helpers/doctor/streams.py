@@ -79,18 +79,26 @@ def _problem(patient: Patient, arrivals: Arrivals) -> Finding | None:
         return refusal(patient, answer)
     if arrivals.broken:
         seen = f"the stream broke after {len(arrivals.events)} events: {arrivals.broken}"
-        return failed(seen, "The endpoint, or something before it, drops what takes long: a proxy's timeout?", _look(patient))
+        return failed(
+            seen, "The endpoint, or something before it, drops what takes long: a proxy's timeout?", _look(patient)
+        )
     if not arrivals.events:
         return failed("no event came", "The endpoint has not streamed: does the model support it?", _look(patient))
     chunks = [_decoded(event) for event in arrivals.events if event != "[DONE]"]
     if None in chunks:
-        return failed("an event is not JSON", "LiteLLM breaks off there: the endpoint sends broken chunks.", _look(patient))
+        return failed(
+            "an event is not JSON", "LiteLLM breaks off there: the endpoint sends broken chunks.", _look(patient)
+        )
     if error := next((chunk["error"] for chunk in chunks if chunk and "error" in chunk), None):
         told = error.get("message", "") if isinstance(error, Mapping) else str(error)
-        return failed(f"an error inside the stream: {excerpt(str(told))}", "The model stopped: try again.", _look(patient))
+        return failed(
+            f"an error inside the stream: {excerpt(str(told))}", "The model stopped: try again.", _look(patient)
+        )
     if not any(_has_ended(chunk) for chunk in chunks):
         seen = f"the stream ended after {len(chunks)} events without a finish reason"
-        return failed(seen, "It was cut, and a reader cannot see that: a proxy's timeout, or a worker that died.", _look(patient))
+        return failed(
+            seen, "It was cut, and a reader cannot see that: a proxy's timeout, or a worker that died.", _look(patient)
+        )
     return None
 
 
