@@ -1,8 +1,10 @@
 """`scillm-smoke doctor` names the first cause of what is wrong, whatever is wrong, and not its consequences."""
 
+import io
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +15,13 @@ from typing import Any
 
 import pytest
 import trustme
+from rich.console import Console
 
 from scillm_helpers.doctor.checks import CHECKS
+from scillm_helpers.doctor.findings import Diagnosis
+from scillm_helpers.doctor.show import show
 from scillm_helpers.endpoint import serve
+from scillm_helpers.smoke import cli
 from tests.harness import SMOKE, Smoke
 from tests.ways import Way, relaying, server_context, trusted
 
@@ -52,22 +58,44 @@ class Told:
         return self.checks[name]
 
 
-def needing(name: str) -> list[str]:
+def needing(name: str) -> set[str]:
     """Return the checks that need one, and those that need these."""
     found = {name}
     for _ in CHECKS:
         found |= {check.name for check in CHECKS if found & set(check.needs)}
-    return (
-        [name for name in NAMES if name in found][1:]
-        if NAMES.index(name) == min(map(NAMES.index, found))
-        else [other for other in NAMES if other in found and other != name]
-    )
+    return found - {name}
 
 
 def consult(smoke: Smoke, **environ: str) -> Told:
     done = smoke("doctor", "--json", **environ)
     assert done.stderr == "", done
     return Told(done.returncode, json.loads(done.stdout), done.stdout)
+
+
+class Here:
+    """Consult the doctor in this process, which has LiteLLM imported: that takes longer than all the rest."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, **environ: str) -> Told:
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        with self._monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+                patch.delenv(name)
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            status = cli.main(["doctor", "--json"])
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        out, err = self._capsys.readouterr()
+        assert err == ""
+        return Told(status, json.loads(out), out)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    return Here(monkeypatch, capsys)
 
 
 def live(endpoint: serve.Endpoint, **more: str) -> dict[str, str]:
@@ -109,16 +137,16 @@ def test_all_is_well_and_each_curl_line_sees_it_too(smoke: Smoke, endpoint: serv
     assert sorted(set(NAMES) - set(shown)) == ["environment", "versions"]
 
 
-def test_without_a_key_the_embedded_endpoint_is_checked(smoke: Smoke) -> None:
+def test_without_a_key_the_embedded_endpoint_is_checked(smoke: Smoke, here: Here) -> None:
     """It says plainly that this says nothing of a live one, and how the curl lines come to work."""
-    told = consult(smoke)
+    told = here()
     assert (told.status, told.content["endpoint"]) == (0, "embedded")
     first = told.checks["environment"]
     assert first["seen"] == "CHUTES_API_BASE is not set"
     assert first["means"] == "What follows is checked on the embedded endpoint: it says nothing about a live one."
     assert "scillm-smoke serve" in first["details"][-1]
     assert told.checks["image"]["state"] == "ok"
-    told = consult(smoke, CHUTES_API_KEY=KEY, HTTPS_PROXY=NOBODY)
+    told = here(CHUTES_API_KEY=KEY, HTTPS_PROXY=NOBODY)
     assert "CHUTES_API_KEY is set and used by nobody" in told.checks["environment"]["means"]
     assert told.checks["proxy variables"]["seen"].startswith("HTTPS_PROXY set; the embedded endpoint")
     assert KEY not in told.out
@@ -136,8 +164,23 @@ def test_text_for_people(smoke: Smoke, endpoint: serve.Endpoint) -> None:
     assert "✗ KEY " in done.stdout
     assert "· STREAMING        not checked: needs KEY" in done.stdout
     assert "✓ VERSIONS " in done.stdout
-    done = smoke("doctor", **live(endpoint))
-    assert done.stdout.splitlines()[-1] == "Nothing is wrong: 13 checks hold, 0 not made."
+
+
+def test_text_at_80_columns(here: Here, endpoint: serve.Endpoint) -> None:
+    """Prose is wrapped; commands are not, so that they can be pasted; a picture can be taken of it."""
+    told = here(**live(endpoint, CHUTES_API_KEY=KEY))
+    shown = _shown(told)
+    assert "First cause: KEY: HTTP 401: Incorrect API key provided." in shown
+    commands = [line for check in told.checks.values() for line in f"{check['run']}\n{check['curl']}".splitlines()]
+    for line in shown.splitlines():
+        assert len(line) <= 80 or line.split(": ", 1)[-1].strip() in {command.strip() for command in commands}
+    assert _shown(here(**live(endpoint))).splitlines()[-1] == "Nothing is wrong: 13 checks hold, 0 not made."
+
+
+def _shown(told: Told) -> str:
+    console = Console(width=80, force_terminal=True, file=io.StringIO(), record=True)
+    show(Diagnosis.of_dict(told.content), console)
+    return console.export_text()
 
 
 def test_wrong_option_is_a_bad_call(smoke: Smoke) -> None:
@@ -167,13 +210,13 @@ def test_wrong_variable(smoke: Smoke, environ: dict[str, str], seen: str) -> Non
     assert KEY not in told.out
 
 
-def test_where_variables_are_from(smoke: Smoke, endpoint: serve.Endpoint) -> None:
+def test_where_variables_are_from(smoke: Smoke, here: Here, endpoint: serve.Endpoint) -> None:
     """The shell hides `.env`, also with an empty value; a key is shown as its last four characters."""
     base, key = endpoint.api_base, endpoint.api_key
     (smoke.folder / ".env").write_text(
         f"CHUTES_API_BASE={base}\nCHUTES_API_KEY={key}\nLITELLM_TIMEOUT=9\nCHUTES_MODEL=x\nHTTPS_PROXY={NOBODY}\n"
     )
-    told = consult(smoke, LITELLM_TIMEOUT="20", CHUTES_MODEL="")
+    told = here(LITELLM_TIMEOUT="20", CHUTES_MODEL="")
     lines = [re.sub(" +", " ", line) for line in told.checks["environment"]["details"]]
     assert f"CHUTES_API_BASE .env {base}" in lines
     assert f"CHUTES_API_KEY .env ...{key[-4:]}" in lines
@@ -185,7 +228,7 @@ def test_where_variables_are_from(smoke: Smoke, endpoint: serve.Endpoint) -> Non
     ]
     assert key not in told.out
     (smoke.folder / ".env").write_bytes(b"CHUTES_MODEL=\xff\n")
-    assert "is not UTF-8 text" in consult(smoke).cause["seen"]
+    assert "is not UTF-8 text" in here().cause["seen"]
 
 
 @pytest.mark.parametrize("key", [KEY, "short-1", "fifteen-letters"])
@@ -283,11 +326,11 @@ def test_expired_certificate_of_a_wrong_clock(smoke: Smoke, endpoint: serve.Endp
     assert told.checks["TLS"]["seen"] == told.checks["streaming"]["seen"] == "not checked: needs CLOCK SKEW"
 
 
-def test_trusted_certificate(smoke: Smoke, endpoint: serve.Endpoint, authority: trustme.CA) -> None:
+def test_trusted_certificate(smoke: Smoke, here: Here, endpoint: serve.Endpoint, authority: trustme.CA) -> None:
     """With the root of a private authority in SSL_CERT_FILE all is well, through LiteLLM too."""
     with relaying(Way(endpoint.api_base), server_context(authority.issue_cert("127.0.0.1"))) as address:
         environ = live(endpoint, CHUTES_API_BASE=address) | trusted(authority, smoke.folder)
-        told = consult(smoke, **environ)
+        told = here(**environ)
         assert told.checks["TLS"]["seen"].endswith(", the certificate is trusted")
         assert told.checks["JSON chat"]["state"] == "ok"
         assert pasted(told.checks["TLS"]["curl"], environ, smoke.folder) == "0\n"
@@ -320,16 +363,16 @@ def test_roots_that_cannot_be_read(
 # Proxies
 
 
-def test_dead_proxy_is_the_cause(smoke: Smoke, endpoint: serve.Endpoint) -> None:
+def test_dead_proxy_is_the_cause(smoke: Smoke, here: Here, endpoint: serve.Endpoint) -> None:
     """Not TLS, nor the connection: the variable, and the endpoint answers without it."""
     environ = live(endpoint, HTTP_PROXY=NOBODY.replace("//", "//user:pass-word@"))
-    told = consult(smoke, **environ)
+    told = here(**environ)
     assert told.cause["name"] == "proxy variables"
     assert told.cause["seen"].startswith("the proxy 127.0.0.1:9 (HTTP_PROXY) cannot be reached (")
     assert told.cause["run"] == 'export NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1"'
     assert re.search("refused|Couldn't connect|Failed to connect", pasted(told.cause["curl"], environ, smoke.folder))
     assert "pass-word" not in told.out
-    told = consult(smoke, **environ, NO_PROXY="127.0.0.1")
+    told = here(**environ, NO_PROXY="127.0.0.1")
     assert told.status == 0
     assert told.checks["proxy variables"]["means"] == "NO_PROXY exempts 127.0.0.1 from HTTP_PROXY."
     assert "--noproxy '*'" in told.checks["/models"]["curl"]
@@ -368,12 +411,12 @@ def test_proxy_that_opens_no_tunnel(smoke: Smoke, endpoint: serve.Endpoint) -> N
     assert told.cause["run"] == "unset HTTPS_PROXY"
 
 
-def test_proxy_that_works(smoke: Smoke, endpoint: serve.Endpoint) -> None:
+def test_proxy_that_works(smoke: Smoke, here: Here, endpoint: serve.Endpoint) -> None:
     """It is named, and curl takes the same way."""
     way = Way(endpoint.api_base)
     with relaying(way) as proxy:
         environ = live(endpoint, HTTP_PROXY=proxy)
-        told = consult(smoke, **environ)
+        told = here(**environ)
         assert told.checks["name resolution"]["seen"] == "left to the proxy"
         assert told.checks["proxy variables"]["seen"] == f"requests go through {proxy[7:]} (HTTP_PROXY)"
         assert told.checks["JSON chat"]["state"] == "ok"
@@ -463,11 +506,11 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("faults", FAULTS, ids="-".join)
-def test_fault_of_the_provider(smoke: Smoke, endpoint: serve.Endpoint, faults: tuple[str, ...]) -> None:
+def test_fault_of_the_provider(here: Here, endpoint: serve.Endpoint, faults: tuple[str, ...]) -> None:
     """The check that meets it has the cross; nothing is tried again, so that each fault is met once."""
     name, seen = FAULTS[faults]
     with endpoint.faults.scripted(*faults):
-        told = consult(smoke, **live(endpoint, LITELLM_TIMEOUT="2"))
+        told = here(**live(endpoint, LITELLM_TIMEOUT="2"))
     assert told.cause["name"] == name
     assert told.cause["seen"].startswith(seen)
 
@@ -475,10 +518,10 @@ def test_fault_of_the_provider(smoke: Smoke, endpoint: serve.Endpoint, faults: t
 @pytest.mark.parametrize(
     "fault", ["double-done", "no-done", "no-usage", "comments", "crlf", "gzip", "wrong-content-type"]
 )
-def test_stream_that_is_odd_and_right(smoke: Smoke, endpoint: serve.Endpoint, fault: str) -> None:
+def test_stream_that_is_odd_and_right(here: Here, endpoint: serve.Endpoint, fault: str) -> None:
     """What LiteLLM reads without a loss is no cause."""
     with endpoint.faults.scripted("ok", "ok", fault):
-        assert consult(smoke, **live(endpoint)).status == 0
+        assert here(**live(endpoint)).status == 0
 
 
 def test_gateway_that_wants_another_header(smoke: Smoke, endpoint: serve.Endpoint) -> None:
@@ -500,15 +543,15 @@ def test_model_that_is_not_listed(smoke: Smoke, endpoint: serve.Endpoint, variab
     assert told.cause["run"] == f"export {variable}='embedded/omni-1'"
 
 
-def test_image(smoke: Smoke, endpoint: serve.Endpoint) -> None:
+def test_image(here: Here, endpoint: serve.Endpoint) -> None:
     """No model that can see is named; one that cannot; a demo picture that is not there."""
-    told = consult(smoke, **endpoint.environ)
+    told = here(**endpoint.environ)
     assert told.status == 0
     assert told.checks["image"]["seen"] == "not checked: export CHUTES_VLM_MODEL=MODEL, one that can see"
-    told = consult(smoke, **live(endpoint, CHUTES_VLM_MODEL="embedded/text-1"))
+    told = here(**live(endpoint, CHUTES_VLM_MODEL="embedded/text-1"))
     assert told.cause["name"] == "image"
     assert told.cause["means"] == "embedded/text-1 does not take images: choose another model."
-    told = consult(smoke, **live(endpoint, SCILLM_DEMO_IMAGE="nowhere.png"))
+    told = here(**live(endpoint, SCILLM_DEMO_IMAGE="nowhere.png"))
     assert told.cause["name"] == "image"
     assert told.cause["run"] == "unset SCILLM_DEMO_IMAGE"
 
@@ -523,19 +566,19 @@ def _slow() -> Iterator[serve.Endpoint]:
     running.stop()
 
 
-def test_proxy_that_buffers(smoke: Smoke) -> None:
+def test_proxy_that_buffers(here: Here) -> None:
     """Everything comes in one piece, after a wait as long as the reply; without the proxy it does not."""
     with _slow() as endpoint, relaying(Way(endpoint.api_base)) as address:
-        told = consult(smoke, **live(endpoint, CHUTES_API_BASE=address))
+        told = here(**live(endpoint, CHUTES_API_BASE=address))
         assert told.cause["name"] == "streaming"
         assert "events came at one instant, after" in told.cause["seen"]
         assert "proxy_buffering off" in told.cause["means"]
-        told = consult(smoke, **live(endpoint))
+        told = here(**live(endpoint))
         assert told.status == 0
         assert told.checks["streaming"]["means"] == "The words come as they are written."
 
 
-def test_stream_of_few_events_is_not_told_as_buffered(smoke: Smoke) -> None:
+def test_stream_of_few_events_is_not_told_as_buffered(here: Here) -> None:
     """Four events at one instant are no sign."""
     chunks = [{"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": end}]} for end in (None, "stop")]
     body = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
@@ -547,7 +590,7 @@ def test_stream_of_few_events_is_not_told_as_buffered(smoke: Smoke) -> None:
             return (200, body, {"Content-Type": "text/event-stream"}) if len(asked) == 5 else None
 
         with relaying(Way(endpoint.api_base, told)) as address:
-            finding = consult(smoke, **live(endpoint, CHUTES_API_BASE=address)).checks["streaming"]
+            finding = here(**live(endpoint, CHUTES_API_BASE=address)).checks["streaming"]
     assert (finding["state"], finding["means"]) == ("ok", "Too few events to tell more.")
 
 
@@ -555,10 +598,10 @@ def test_stream_of_few_events_is_not_told_as_buffered(smoke: Smoke) -> None:
 
 
 @pytest.mark.parametrize(("minutes", "said"), [(-90, "90 minutes ahead of"), (5, "5 minutes behind")])
-def test_wrong_clock(smoke: Smoke, endpoint: serve.Endpoint, minutes: int, said: str) -> None:
+def test_wrong_clock(here: Here, endpoint: serve.Endpoint, minutes: int, said: str) -> None:
     """More than a minute is told; the rest is checked all the same."""
     with relaying(Way(endpoint.api_base, ahead=timedelta(minutes=minutes))) as address:
-        told = consult(smoke, **live(endpoint, CHUTES_API_BASE=address))
+        told = here(**live(endpoint, CHUTES_API_BASE=address))
     assert "clock skew" in told.crosses
     assert said in told.checks["clock skew"]["seen"]
     assert told.checks["JSON chat"]["state"] == "ok"

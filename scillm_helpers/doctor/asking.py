@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 import time
@@ -83,8 +84,11 @@ class Attempt:
         error = root(self.error)
         if isinstance(error, TimeoutError | httpx.TimeoutException):
             return "no answer in time"
-        told = getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
-        return str(told) or type(error).__name__
+        if told := getattr(error, "verify_message", None):
+            return str(told)
+        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError | socket.gaierror) and error.errno:
+            return os.strerror(error.errno)  # asyncio has put other words in its place
+        return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 @dataclass

@@ -34,8 +34,8 @@ def json_chat(patient: Patient) -> Finding:
     """Ask for JSON through LiteLLM, and read it as the notebooks do."""
     asked = patient.body(JSON_ASKED, JSON_MORE)
     try:
-        reply = patient.client.completion(**asked)
-        read = parse_json(reply)
+        _ = patient.client.library  # imported here, or the seconds of that would count as the endpoint's
+        read = parse_json(patient.client.completion(**asked))
     except JsonReplyError as error:
         means = f"{str(error).partition(';')[0]}. JSON mode is not kept: ask in the prompt too, or take another model."
         return failed(f"the reply is {_shape(error.raw)}", means, chat(patient, asked))
@@ -56,6 +56,7 @@ def image(patient: Patient) -> Finding:
     try:
         if patient.sure.demo_image:
             image_part(patient.sure.demo_image)
+        _ = patient.client.library
         reply = patient.client.completion(**asked)
     except ImageError as error:
         return failed(str(error).partition("; ")[0], "SCILLM_DEMO_IMAGE cannot be sent.", "unset SCILLM_DEMO_IMAGE")

@@ -13,6 +13,9 @@ from .findings import Diagnosis
 from .patient import Patient
 from .show import show
 
+_KEY = "CHUTES_API_KEY"
+_SHORTEST = 4  # characters of a key: also one that is too short to be told from other text is not repeated
+
 Clean = Callable[[Any], Any]
 
 
@@ -45,5 +48,9 @@ def _examine(patient: Patient, console: Console) -> Diagnosis:
 def _redacted(diagnosis: Diagnosis, patient: Patient, cleaner: Callable[..., Clean]) -> Any:
     """Return a diagnosis without secrets, as JSON: an endpoint may repeat what it was sent."""
     key = patient.api_key if patient.settings is not None else ""
-    environs: list[Mapping[str, str]] = [patient.file, patient.shell, {"CHUTES_API_KEY": key}]
-    return cleaner(*environs)(diagnosis.as_dict())
+    environs: list[Mapping[str, str]] = [patient.file, patient.shell, {_KEY: key}]
+    told = cleaner(*environs)(diagnosis.as_dict())
+    if len(key) >= _SHORTEST:
+        for check in told["checks"]:
+            check |= {name: check[name].replace(key, f"[redacted {_KEY}]") for name in ("seen", "means")}
+    return told
