@@ -21,6 +21,7 @@ MORE: dict[str, Any] = {"stream": True, "max_tokens": 128, "temperature": 0}
 _FEW = 5  # events: with fewer, one packet is no sign of anything
 _INSTANT = 0.1  # of the time before the first byte: what came within that came at once
 _WAITED = 2.0  # times as long as a reply of one token: then the first byte has waited for the reply
+_SEEN = 0.25  # seconds: nobody could watch words come that are there sooner
 
 
 @dataclass(frozen=True)
@@ -41,33 +42,44 @@ class Arrivals:
 
     def is_at_once(self) -> bool:
         """Tell whether all came in one instant, measured by the wait before it."""
-        return len(self.events) >= _FEW and self.times[-1] - self.times[0] <= _INSTANT * self.times[0]
+        return len(self.events) >= _FEW and self.times[-1] - self.wait <= _INSTANT * self.wait
 
-    def has_waited(self, shortest: float) -> bool:
-        """Tell whether the first byte waited for more than its turn; `shortest` is that of a reply of one token."""
-        return self.times[0] >= _WAITED * shortest
+    @property
+    def wait(self) -> float:
+        """Return the seconds before the first byte."""
+        return self.times[0] if self.times else 0.0
 
 
 def check(patient: Patient) -> Finding:
     """Stream a reply and look at when its bytes come; what looks buffered is measured again."""
-    assert patient.first_chat.answer is not None
-    shortest = patient.first_chat.answer.seconds
     arrivals = _stream(patient)
     if problem := _problem(patient, arrivals):
         return problem
     count = len(arrivals.events)
     if not arrivals.is_at_once():
-        told = f"{count} events in {len(arrivals.times)} parts over {arrivals.times[-1] - arrivals.times[0]:.2f} s"
+        told = f"{count} events in {len(arrivals.times)} parts over {arrivals.times[-1] - arrivals.wait:.2f} s"
         return ok(told, "The words come as they are written." if count >= _FEW else "Too few events to tell more.")
-    again = _stream(patient) if arrivals.has_waited(shortest) else arrivals
-    if again.times and again.is_at_once() and again.has_waited(shortest):
-        seen = f"{count} events came at one instant, after {again.times[0]:.2f} s"
-        means = (
-            f"A reply of one token takes {shortest:.2f} s: something on the way keeps a stream until it has ended."
-            " Switch its buffering off (nginx: proxy_buffering off), or compression."
-        )
-        return failed(seen, means, _look(patient))
-    return ok(f"{count} events came at one instant", "Too soon to tell a fast endpoint from a proxy that buffers.")
+    if (shortest := _shortest_of_buffered(patient, arrivals)) is None:
+        return ok(f"{count} events came at one instant", "Too soon to tell a fast endpoint from a proxy that buffers.")
+    means = (
+        f"A reply of one token takes {shortest:.2f} s: something on the way keeps a stream until it has ended."
+        " Switch its buffering off (nginx: proxy_buffering off), or compression."
+    )
+    return failed(f"{count} events came at one instant, after {arrivals.wait:.2f} s", means, _look(patient))
+
+
+def _shortest_of_buffered(patient: Patient, arrivals: Arrivals) -> float | None:
+    """Return how long a reply of one token takes, where a longer one is kept until it has ended; else None.
+
+    Speed itself says nothing: a first byte that waits for the reply waits longer for a longer one, each time.
+    """
+    assert patient.first_chat.answer is not None
+    if arrivals.wait < max(_SEEN, _WAITED * patient.first_chat.answer.seconds):
+        return None
+    short, again = _stream(patient, 1), _stream(patient)
+    shortest = max(patient.first_chat.answer.seconds, short.wait)
+    longest = min(arrivals.wait, again.wait)
+    return shortest if again.is_at_once() and longest >= max(_SEEN, _WAITED * shortest) else None
 
 
 def _problem(patient: Patient, arrivals: Arrivals) -> Finding | None:
@@ -115,15 +127,15 @@ def _has_ended(chunk: Mapping[str, Any] | None) -> bool:
     return isinstance(choices, list) and any(isinstance(one, dict) and one.get("finish_reason") for one in choices)
 
 
-def _stream(patient: Patient) -> Arrivals:
-    return asyncio.run(_read(patient))
+def _stream(patient: Patient, max_tokens: int = MORE["max_tokens"]) -> Arrivals:
+    return asyncio.run(_read(patient, {**MORE, "max_tokens": max_tokens}))
 
 
-async def _read(patient: Patient) -> Arrivals:
+async def _read(patient: Patient, more: dict[str, Any]) -> Arrivals:
     times: list[float] = []
     read = bytearray()
     began = time.monotonic()
-    url, body = f"{patient.api_base}/chat/completions", patient.body(ASKED, MORE)
+    url, body = f"{patient.api_base}/chat/completions", patient.body(ASKED, more)
     try:
         async with (
             asyncio.timeout(patient.timeout),
