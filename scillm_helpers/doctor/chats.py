@@ -44,7 +44,7 @@ def json_chat(patient: Patient) -> Finding:
     if read.mended:
         means = "JSON mode is not kept; parse_json mends such a reply, json.loads does not."
         return failed(f"the reply is {_shape(read.raw)}", means, chat(patient, asked))
-    return ok(f"valid JSON through {patient.client.backend}")
+    return ok(f"valid JSON through {patient.client.backend}", "JSON mode is kept, and the library works.")
 
 
 def image(patient: Patient) -> Finding:
@@ -65,7 +65,7 @@ def image(patient: Patient) -> Finding:
     text = excerpt(reply.choices[0].message.content or "")
     if not text:
         return failed("an empty reply", f"{model} takes the image and says nothing.", chat(patient, asked))
-    return ok(f"shown a red square, {model} says: {text}")
+    return ok(f"shown a red square, {model} says: {text}", "It takes images; whether it sees is for you to judge.")
 
 
 def image_body(patient: Patient) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from .patient import Patient
 from .proxies import variable_of
 
 _KEY = '-H "Authorization: Bearer $CHUTES_API_KEY"'
+_WIDTH = 66  # characters of a line, so that it fits 80 columns with what stands before and after it
 _NEXT_LINE = " \\\n  "
 
 
@@ -22,7 +23,7 @@ def contact(patient: Patient, shown: str) -> str:
 def date(patient: Patient) -> str:
     """Return the command that shows the endpoint's clock above this machine's."""
     unverified = " -k" if patient.url.scheme == "https" else ""
-    return f"{_command(patient, [f'-o /dev/null -D -{unverified}'], '/models')} | grep -i '^date:'; date -u"
+    return _command(patient, [f"-o /dev/null -D -{unverified}"], "/models", "| grep -i '^date:'; date -u")
 
 
 def tls(patient: Patient) -> str:
@@ -50,9 +51,20 @@ def with_x_api_key(patient: Patient, body: dict[str, Any]) -> str:
     return chat(patient, body, '-H "x-api-key: $CHUTES_API_KEY"')
 
 
-def _command(patient: Patient, options: Sequence[str], path: str, data: str = "", seconds: float = 0) -> str:
+def _command(patient: Patient, options: Sequence[str], path: str, rest: str = "", seconds: float = 0) -> str:
     start = f"curl -sS --max-time {seconds or patient.patience:g}{_route(patient)}"
-    return _NEXT_LINE.join(filter(None, [start, *options, _url(patient, path), data]))
+    return _NEXT_LINE.join(_lines([start, *options, _url(patient, path), *filter(None, [rest])]))
+
+
+def _lines(parts: Sequence[str]) -> list[str]:
+    """Return the parts of a command as lines, each with as many as fit."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(part) < _WIDTH:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 def _url(patient: Patient, path: str) -> str:

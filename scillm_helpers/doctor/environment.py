@@ -78,7 +78,7 @@ def _gates(patient: Patient) -> str:
         if not opened
     ]
     if not closed:
-        return ""
+        return "Every gate of the notebooks is open."
     return f"Notebooks skip what {' and '.join(closed)} would let through; set {'them' if closed[1:] else 'it'} to 1."
 
 

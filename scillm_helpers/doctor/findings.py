@@ -28,7 +28,7 @@ class Finding:
     curl: str = ""
 
 
-def ok(seen: str, means: str = "", details: tuple[str, ...] = ()) -> Finding:
+def ok(seen: str, means: str, details: tuple[str, ...] = ()) -> Finding:
     """Return the finding that a check holds."""
     return Finding("ok", seen, means, details=details)
 

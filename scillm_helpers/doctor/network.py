@@ -52,7 +52,7 @@ def name_resolution(patient: Patient) -> Finding:
             return failed(seen, means, look_again)
         return failed(seen, "There is no such host: correct CHUTES_API_BASE.", look_again)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    return ok(f"{patient.host} is {', '.join(addresses[:3])}")
+    return ok(f"{patient.host} is {', '.join(addresses[:3])}", "The name is right, and a name server answers.")
 
 
 def connection(patient: Patient) -> Finding:
@@ -60,7 +60,10 @@ def connection(patient: Patient) -> Finding:
     contact = patient.contact
     if contact.stage != "connect":
         peer = contact.peer or (patient.host, patient.port)
-        return ok(f"{peer[0]} port {peer[1]} accepts" + (" (the proxy)" if patient.is_proxied else ""))
+        return ok(
+            f"{peer[0]} port {peer[1]} accepts" + (" (the proxy)" if patient.is_proxied else ""),
+            "The way there is open.",
+        )
     where = f"{patient.host} port {patient.port}"
     if isinstance(root(contact.error or OSError()), ConnectionRefusedError):
         means = "Nobody listens there: the endpoint is down, or host or port are wrong in CHUTES_API_BASE."
@@ -77,7 +80,10 @@ def tls(patient: Patient) -> Finding:
     """Look at the certificate with the roots that httpx, and so LiteLLM, trusts."""
     if patient.url.scheme == "http":
         loopback = patient.host in ("127.0.0.1", "localhost", "::1")
-        return ok("none: the base is http", "" if loopback else "The key travels where it can be read; use https.")
+        return ok(
+            "none: the base is http",
+            "It does not leave this machine." if loopback else "The key travels where it can be read; use https.",
+        )
     listing = patient.listing
     if listing.stage == "setup":
         return _unreadable_roots(patient, listing)
@@ -117,7 +123,9 @@ def clock(patient: Patient) -> Finding:
         return Finding("not_checked", "not checked: the endpoint sends no Date")
     skew = (answer.date - told).total_seconds()
     if abs(skew) <= _SKEW:
-        return ok("this machine's clock and the endpoint's agree to a minute")
+        return ok(
+            "this machine's clock and the endpoint's agree to a minute", "No certificate seems too early or late."
+        )
     ahead = f"{_duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'}"
     means = "Certificates seem expired or not yet valid, and signatures and tokens are refused."
     return failed(

@@ -86,7 +86,7 @@ def _unusable(patient: Patient, contact: Attempt) -> Finding:
 
 def _why_direct(patient: Patient) -> str:
     if not (variable := variable_of(patient)):
-        return ""
+        return "No proxy stands between."
     return f"NO_PROXY exempts {patient.host} from {variable}."
 
 

@@ -11,6 +11,8 @@ from .findings import Finding, excerpt, failed, ok, waiting
 from .patient import MODEL_VARIABLES, Patient, names
 
 _REFUSED = (401, 403)
+_AGAIN = "scillm-smoke doctor"
+_NO_API = "Something else than an OpenAI-compatible API answers there: correct CHUTES_API_BASE."
 
 
 def models(patient: Patient) -> Finding:
@@ -19,11 +21,11 @@ def models(patient: Patient) -> Finding:
     if listing.status in _REFUSED:
         return waiting("key")
     if patient.listed:
-        return ok(f"{len(patient.listed)} models: {_some(patient.listed)}")
+        return ok(f"{len(patient.listed)} models: {_some(patient.listed)}", "The base is right.")
     if listing.answer is None:
         return no_answer(patient, listing)
     if patient.listed == []:
-        return failed("the list is empty", "The endpoint serves no model to this key.", _look(patient))
+        return failed("the list is empty", "The endpoint serves no model to this key.", curl.models(patient))
     if listing.status == 429 or listing.status >= 500:
         return refusal(patient, listing.answer)
     if better := next((base for base in _other_bases(patient) if _is_base(patient, base)), None):
@@ -43,7 +45,9 @@ def key(patient: Patient) -> Finding:
     status = patient.first_chat.status
     if status == 0 or status == 429 or status >= 500:
         return waiting("model")
-    return ok(f"{tail(patient.api_key)} is accepted" if status == 200 else f"{tail(patient.api_key)} is not refused")
+    if status == 200:
+        return ok(f"{tail(patient.api_key)} is accepted", "The key is right.")
+    return ok(f"{tail(patient.api_key)} is not refused", f"A chat is, for another reason: HTTP {status}.")
 
 
 def model(patient: Patient) -> Finding:
@@ -53,7 +57,7 @@ def model(patient: Patient) -> Finding:
         named = getattr(patient.sure, variable.removeprefix("CHUTES_").lower())
         if named and named not in listed:
             near = nearest(named, listed)
-            run = f"export {variable}='{near[0]}'" if near else _look(patient)
+            run = f"export {variable}='{near[0]}'" if near else curl.models(patient)
             seen = f"{variable} is {named}, which is not listed"
             return failed(seen, unknown_model(named, listed, patient.api_base).partition("; ")[2].capitalize(), run)
     attempt = patient.first_chat
@@ -64,11 +68,8 @@ def model(patient: Patient) -> Finding:
     if attempt.status != 200:
         return refusal(patient, attempt.answer)
     if not is_chat(attempt.answer.content):
-        return failed(f"{_told(attempt.answer)}, and it is no chat completion", _NO_API, _look(patient))
-    return ok(f"{patient.model} answers ({attempt.answer.seconds:.1f} s)")
-
-
-_NO_API = "Something else than an OpenAI-compatible API answers there: correct CHUTES_API_BASE."
+        return failed(f"{_told(attempt.answer)}, and it is no chat completion", _NO_API, curl.models(patient))
+    return ok(f"{patient.model} answers ({attempt.answer.seconds:.1f} s)", "It is listed, and served.")
 
 
 def is_chat(content: Any) -> bool:
@@ -92,9 +93,9 @@ def no_answer(patient: Patient, attempt: Attempt) -> Finding:
     if attempt.why == "no answer in time":
         limit = f"{patient.timeout:g} s" if attempt is not patient.listing else f"{patient.patience:g} s"
         means = "The endpoint is overloaded, or starts the model first: wait, or raise LITELLM_TIMEOUT."
-        return failed(f"no answer within {limit}", means, _again())
+        return failed(f"no answer within {limit}", means, _AGAIN)
     means = "The endpoint, or something before it, drops connections: try again later, or ask who runs it."
-    return failed(f"the connection broke: {attempt.why}", means, _again())
+    return failed(f"the connection broke: {attempt.why}", means, _AGAIN)
 
 
 def refusal(patient: Patient, answer: Answer) -> Finding:
@@ -102,14 +103,14 @@ def refusal(patient: Patient, answer: Answer) -> Finding:
     seen = f"{_told(answer)}: {excerpt(answer.message)}" if not answer.is_page else f"{_told(answer)}, a web page"
     if answer.status == 404:
         means = f"The model {patient.model} is listed, and is not served: choose another one."
-        return failed(seen, means, _look(patient))
+        return failed(seen, means, curl.models(patient))
     if answer.status == 429:
-        return failed(seen, f"Too many requests, or no quota left{_wait(answer)}.", _again())
+        return failed(seen, f"Too many requests, or no quota left{_wait(answer)}.", _AGAIN)
     if answer.status >= 500 or answer.status == 408:
-        return failed(seen, f"The endpoint, or the model, is down or overloaded{_wait(answer)}.", _again())
+        return failed(seen, f"The endpoint, or the model, is down or overloaded{_wait(answer)}.", _AGAIN)
     if CAPABILITIES["chat"].search(answer.message):
-        return failed(seen, f"{patient.model} is no chat model: choose another one.", _look(patient))
-    return failed(seen, "The endpoint refuses the smallest chat: its message says why.", _look(patient))
+        return failed(seen, f"{patient.model} is no chat model: choose another one.", curl.models(patient))
+    return failed(seen, "The endpoint refuses the smallest chat: its message says why.", curl.models(patient))
 
 
 def _refused(patient: Patient, attempt: Attempt) -> Finding:
@@ -127,7 +128,9 @@ def _refused(patient: Patient, attempt: Attempt) -> Finding:
         means = "This gateway wants x-api-key and no bearer: add extra_headers={'x-api-key': KEY} to each call."
         return failed(seen, means, curl.with_x_api_key(patient, patient.smallest))
     if answer.status == 403 and answer.is_page:
-        return failed(seen, "A firewall before the endpoint refuses this machine, whatever the key.", _look(patient))
+        return failed(
+            seen, "A firewall before the endpoint refuses this machine, whatever the key.", curl.models(patient)
+        )
     if answer.status == 403:
         means = "The key is known and may not do this: no permission, no credit, or not from here."
         return failed(seen, means, ENTER_KEY)
@@ -151,17 +154,19 @@ def _no_list(patient: Patient, answer: Answer) -> Finding:
     if 300 <= answer.status < 400:
         where = excerpt(answer.headers.get("location", ""))
         means = "A login portal of the network, or a base that has moved: open it in a browser, then correct CHUTES_API_BASE."
-        return failed(f"{_told(answer)} to {where}", means, _look(patient))
+        return failed(f"{_told(answer)} to {where}", means, curl.models(patient))
     if answer.is_page:
         means = "A login portal of the network, or a web site: log in, or correct CHUTES_API_BASE."
-        return failed(f"{_told(answer)}, a web page", means, _look(patient))
+        return failed(f"{_told(answer)}, a web page", means, curl.models(patient))
     if answer.status == 404:
         return failed(
-            f"{_told(answer)}", "The base is wrong, and none near it answers: it mostly ends in /v1.", _look(patient)
+            f"{_told(answer)}",
+            "The base is wrong, and none near it answers: it mostly ends in /v1.",
+            curl.models(patient),
         )
     if answer.status != 200:
-        return failed(f"{_told(answer)}: {excerpt(answer.message)}", _NO_API, _look(patient))
-    return failed(f"no list of models: {excerpt(answer.message) or 'nothing'}", _NO_API, _look(patient))
+        return failed(f"{_told(answer)}: {excerpt(answer.message)}", _NO_API, curl.models(patient))
+    return failed(f"no list of models: {excerpt(answer.message) or 'nothing'}", _NO_API, curl.models(patient))
 
 
 def _told(answer: Answer) -> str:
@@ -175,11 +180,3 @@ def _wait(answer: Answer) -> str:
 
 def _some(listed: list[str]) -> str:
     return ", ".join(listed[:3]) + (", ..." if len(listed) > 3 else "")
-
-
-def _look(patient: Patient) -> str:
-    return f'curl -sS --max-time 10 -i -H "Authorization: Bearer $CHUTES_API_KEY" {patient.api_base}/models'
-
-
-def _again() -> str:
-    return "scillm-smoke doctor"
