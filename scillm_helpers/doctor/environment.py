@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import httpx
+
 from ..endpoint import serve
 from ..environment import env_file
 from ..errors import SettingsError
@@ -25,21 +27,35 @@ def admitted(shell: Mapping[str, str]) -> Iterator[Patient]:
         patient.file = env_file()
         settings = Settings.from_env({**patient.file, **shell})
         settings.library()
+        _require_host(settings)
     except SettingsError as error:
         patient.refusal = error
         yield patient
         return
-    patient.settings = settings.model_copy(update={"max_retries": 0})
-    patient.endpoint = "live" if settings.api_base else "embedded"
+    settings = settings.model_copy(update={"max_retries": 0})
+    patient.settings, patient.endpoint = settings, "live" if settings.api_base else "embedded"
     if settings.api_base:
         yield patient
         return
     embedded = serve.start()
     try:
-        patient.settings = Settings.from_env({**patient.file, **shell, **embedded.environ, "LITELLM_MAX_RETRIES": "0"})
+        added = {name: embedded.environ[name] for name in ("CHUTES_API_BASE", "CHUTES_API_KEY")}
+        patient.settings = settings.model_copy(
+            update=Settings.from_env(added).model_dump(include={"api_base", "api_key"})
+        )
         yield patient
     finally:
         embedded.stop()
+
+
+def _require_host(settings: Settings) -> None:
+    """Raise SettingsError for a base whose host httpx cannot read: `urllib`, which reads it first, takes more."""
+    try:
+        httpx.URL(settings.api_base or "")
+    except httpx.InvalidURL as error:
+        raise SettingsError(
+            f"CHUTES_API_BASE is {settings.api_base!r} ({error}); it must be an absolute URL like https://llm.chutes.ai/v1."
+        ) from error
 
 
 def check(patient: Patient) -> Finding:

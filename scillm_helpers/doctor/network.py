@@ -42,6 +42,10 @@ def name_resolution(patient: Patient) -> Finding:
         return ok(f"{patient.host} is an address", "There is nothing to look up.")
     try:
         found = socket.getaddrinfo(patient.host, patient.port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        return failed(
+            f"{patient.host}: {error}", "That can be no host: correct CHUTES_API_BASE.", "unset CHUTES_API_BASE"
+        )
     except socket.gaierror as error:
         look_again = f"getent hosts {patient.host}"
         seen = f"{patient.host}: {error.strerror}"
