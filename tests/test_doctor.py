@@ -665,6 +665,8 @@ def test_malicious_release_is_not_imported(smoke: Smoke, endpoint: serve.Endpoin
     told = Told(done.returncode, json.loads(done.stdout), done.stdout)
     assert told.cause["name"] == "versions"
     assert "change every one" in told.cause["means"]
+    for through_litellm in ("JSON chat", "image"):
+        assert told.checks[through_litellm]["seen"] == "not checked: needs VERSIONS"
     assert told.checks["streaming"]["state"] == "ok"
 
 
