@@ -15,6 +15,7 @@ nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would come from another
 
 html_theme = "sphinx_book_theme"
 html_title = project
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
@@ -28,8 +29,8 @@ html_theme_options = {
     "navbar_persistent": [],  # the search stands in the sidebar already
     "use_download_button": False,  # it names no notebook; open.html has a link that does
     "use_fullscreen_button": False,
-    "pygments_light_style": "a11y-high-contrast-light",
-    "pygments_dark_style": "a11y-high-contrast-dark",
+    "pygments_light_style": "github-light-high-contrast",
+    "pygments_dark_style": "github-dark-high-contrast",
 }
 html_context = {
     "default_mode": "auto",
