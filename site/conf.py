@@ -6,6 +6,8 @@ project = "SciLLM notebooks"
 author = ""
 extensions = ["myst_nb", "sphinx_copybutton"]
 templates_path = ["_templates"]
+smartquotes = False
+copybutton_selector = "div:not(.output) > div.highlight > pre"  # what is to be copied is code
 
 # The stored outputs are those of an execution, and tests compare them with another one.
 nb_execution_mode = "off"
@@ -23,6 +25,7 @@ html_show_sourcelink = False
 html_show_copyright = False
 html_use_index = False
 html_show_search_summary = False  # it is fetched, which a page that was opened as a file may not
+html_sidebars = {"**": ["search-button-field.html", "sbt-sidebar-nav.html"]}  # the latter begins with the front page
 html_theme_options = {
     "home_page_in_toc": True,
     "show_navbar_depth": 1,

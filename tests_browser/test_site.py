@@ -16,7 +16,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser import inaccessible, launched
+from tests.browser import inaccessible, launched, opened
 from tests.conftest import ROOT
 
 LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -193,7 +193,8 @@ def test_search_finds_a_word(visit: Callable[..., Page], site: Path, by: str) ->
     assert "07_fallbacks.html" in addresses
     assert "01_setup.html" not in addresses
     found.first.click()
-    page.locator("span.highlighted").first.wait_for()
+    page.wait_for_url("**/07_fallbacks.html*")
+    assert "cooldown" in page.locator("main").inner_text()
 
 
 def test_copy_button_copies_the_code(visit: Callable[..., Page]) -> None:
@@ -217,10 +218,8 @@ def test_dark_mode_is_toggled_and_remembered(visit: Callable[..., Page]) -> None
     shown = "document.documentElement.dataset.theme"
     background = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(background)
-    for _ in range(3):  # auto, light, dark
-        if page.evaluate(shown) == "dark":
-            break
-        page.locator(".theme-switch-button:visible").first.click()
+    page.get_by_role("button", name="Color mode").click()
+    page.get_by_role("button", name="Dark").click()
     assert page.evaluate(shown) == "dark"
     page.goto("02_streaming.html")
     page.reload()
@@ -229,11 +228,14 @@ def test_dark_mode_is_toggled_and_remembered(visit: Callable[..., Page]) -> None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_are_accessible(visit: Callable[..., Page], scheme: str) -> None:
+def test_pages_are_accessible(browser: Browser, site: Path, scheme: str) -> None:
     """axe-core finds nothing, on a wide screen and on a phone."""
     for name, width in (("index", 1300), ("03_json_mode", 1300), ("04_multimodal", 390), ("search", 390)):
-        page = visit(f"{name}.html", color_scheme=scheme, viewport={"width": width, "height": 900})
-        assert inaccessible(page) == [], name
+        with opened(browser, site / f"{name}.html", color_scheme=scheme, viewport={"width": width, "height": 900}) as (
+            page,
+            _,
+        ):
+            assert inaccessible(page) == [], name
 
 
 def test_phone_scrolls_code_and_nothing_else_sideways(visit: Callable[..., Page]) -> None:
