@@ -83,7 +83,10 @@ def main() -> int:
         run = subprocess.run([sys.executable, "-m", "scillm_helpers.smoke", "run"], cwd=ROOT, check=False)
         if run.returncode:  # a tutorial that does not run is not published
             return run.returncode
-    build(site, REPORT.resolve())
+    try:
+        build(site, REPORT.resolve())
+    except subprocess.CalledProcessError as error:  # Sphinx has said why
+        return int(error.returncode)
     print(f"{site / 'index.html'}")
     return 0
 
