@@ -214,14 +214,6 @@ BROKEN: dict[str, tuple[Callable[[Any], None], str]] = {
 }
 
 
-def test_suite_lacks_nothing() -> None:
-    """Each of its notebooks, and what new ones are made from; each has the digest of its code."""
-    for path in (*sorted((ROOT / "notebooks").glob("*.ipynb")), TEMPLATE):
-        notebook = check.read(path)
-        assert _lines(notebook) == [], path
-        assert stored.METADATA in notebook.metadata, path
-
-
 @pytest.mark.parametrize("name", BROKEN)
 def test_rule_says_what_is_lacking(good: Any, name: str) -> None:
     """One line, of that alone."""
