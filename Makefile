@@ -64,7 +64,7 @@ lint: $(DEV)
 bench: $(BENCH) $(STAND_INS)
 	$(BIN)/python -m benchmarks.bench
 
-screenshot: $(DEV)
+screenshot: $(DEV) $(SITE)
 	$(KEYLESS) $(BIN)/python -m tools.screenshot
 
 packages:
