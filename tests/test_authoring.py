@@ -102,6 +102,12 @@ def _count(name: str, count: int | None) -> Callable[[Any], None]:
     return lambda notebook: setattr(_cell(notebook, name), "execution_count", count)
 
 
+def _counted_on(notebook: Any) -> None:
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.execution_count += 3
+
+
 def _no_record(notebook: Any) -> None:
     _cell(notebook, "record").outputs = []
 
@@ -157,6 +163,7 @@ BROKEN: dict[str, tuple[Callable[[Any], None], str]] = {
     "never executed": (_never_executed, f"no stored outputs: {AGAIN}"),
     "not executed": (_count("call", None), f"cell 8: not executed, where [4] is its turn: {AGAIN}"),
     "out of order": (_count("call", 7), f"cell 8: executed as [7], where [4] is its turn: {AGAIN}"),
+    "executed twice": (_counted_on, f"cell 3: executed as [4], where [1] is its turn: {AGAIN}"),
     "no output": (_no_record, f"cell 11: no stored output of its record: {AGAIN}"),
     "error": (
         _output("call", output_type="error", ename="E", evalue="", traceback=[]),
@@ -209,6 +216,10 @@ BROKEN: dict[str, tuple[Callable[[Any], None], str]] = {
     "almost documented": (
         _prose("recap", "One", "https://llm.chutes.ai.acme.io/v1"),
         f"cell 12: the address `https://llm.chutes.ai.acme.io/v1`: {URL_REMEDY}",
+    ),
+    "longer than documented": (
+        _prose("recap", "One", f"{leaks.DOCUMENTED}2"),
+        f"cell 12: the address `{leaks.DOCUMENTED}2`: {URL_REMEDY}",
     ),
     "address of a port": (_stream("on 127.0.0.1:41234"), f"cell 8: the address `127.0.0.1:41234`: {URL_REMEDY}"),
 }
@@ -271,18 +282,23 @@ def test_what_is_for_all_is_no_finding(good: Any, text: str) -> None:
     assert _lines(good) == []
 
 
-def test_own_secret_and_own_folders_are_found(good: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_own_secret_and_own_folders_are_found(good: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The value of a variable, whatever it looks like; the home and the working directory, wherever they are."""
     monkeypatch.setenv("ACME_API_KEY", "plain-words-only")
     monkeypatch.setenv("HOME", "/srv/people/ada")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "deep").mkdir()
-    _cell(good, "recap").source += f"\nplain-words-only\n/srv/people/ada/x\n{tmp_path}/y"
+    monkeypatch.chdir("/usr/share")
+    _cell(good, "recap").source += "\nplain-words-only\n/srv/people/ada/x\n/usr/share/y, /usr/shared"
     lines = _lines(good)
     assert lines[0] == f"cell 12: a secret (ACME_API_KEY): {SECRET_REMEDY}"
     assert f"cell 12: the path `/srv/people/ada` of a machine: {PATH_REMEDY}" in lines
-    assert any(str(tmp_path) in line or "/tmp/" in line for line in lines[1:])
+    assert lines[2:] == [f"cell 12: the path `/usr/share` of a machine: {PATH_REMEDY}"]
     assert not any("plain-words-only" in line for line in lines)
+
+
+def test_comment_may_stand_in_a_parameter(good: Any) -> None:
+    """What begins with two spaces and a hash is a comment only at the end."""
+    _code("parameters", '"In one word, say OK"', '"one  # two"')(good)
+    assert _lines(good) == []
 
 
 def test_documented_base_is_the_one_that_is_documented() -> None:
@@ -409,6 +425,13 @@ def test_new_refuses_a_name(project: Smoke, name: str, line: str | None) -> None
     wrong = f"{name!r} is no name for a notebook; write two digits, `_` and words, such as 11_embeddings."
     assert refused(project("new", name)) == (line or wrong)
     assert len(list(project.folder.rglob("*.ipynb"))) == 1
+
+
+def test_new_never_writes_elsewhere(project: Smoke) -> None:
+    """Through a link that leads nowhere yet."""
+    (project.folder / "notebooks" / "11_a.ipynb").symlink_to(project.folder / "elsewhere")
+    assert refused(project("new", "11_a")).startswith("11 is the number of 11_a.ipynb;")
+    assert not (project.folder / "elsewhere").exists()
 
 
 def test_new_refuses_where_there_is_no_number_left(project: Smoke) -> None:
