@@ -1,4 +1,4 @@
-# smoke · report · test · lab · tutorials · lint · bench · screenshot. Each sets up all it needs in .venv.
+# smoke · report · test · lab · tutorials · site · lint · bench · screenshot. Each sets up all it needs in .venv.
 #
 # For CI, and the same by hand:
 #   packages          installs what the tests call and a clean machine may lack (Debian, Ubuntu)
@@ -19,6 +19,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 OPENAI := $(VENV)/.installed-openai
+SITE := $(VENV)/.installed-site
 BENCH := $(VENV)/.installed-bench
 STAND_INS := $(VENV)/.installed-stand-ins
 
@@ -33,7 +34,7 @@ RUNS ?= runs/latest
 SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
 export MATCH
 
-.PHONY: smoke report test lab tutorials lint bench screenshot clean
+.PHONY: smoke report test lab tutorials site lint bench screenshot clean
 .PHONY: packages smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
@@ -51,15 +52,19 @@ lab: $(DEV)
 tutorials: $(DEV)
 	$(KEYLESS) $(BIN)/python -m tools.tutorials
 
+site: $(SITE)
+	$(KEYLESS) $(BIN)/python -m tools.site
+
 lint: $(DEV)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	$(BIN)/python -m scillm_helpers.smoke check
 
 bench: $(BENCH) $(STAND_INS)
 	$(BIN)/python -m benchmarks.bench
 
-screenshot: $(DEV)
+screenshot: $(DEV) $(SITE)
 	$(KEYLESS) $(BIN)/python -m tools.screenshot
 
 packages:
@@ -105,6 +110,10 @@ $(DEV): $(RUN) requirements-dev.txt
 $(OPENAI): $(VENV)/.created requirements-openai.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade --no-deps \
 		--target $(VENV)/openai-newest -r requirements-openai.txt
+	@touch $@
+
+$(SITE): $(RUN) requirements-site.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-site.txt
 	@touch $@
 
 $(BENCH): $(DEV) requirements-bench.txt

@@ -2,29 +2,21 @@
 
 import json
 import os
-import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
+from scillm_helpers.authoring import check
+from scillm_helpers.authoring.findings import bash_blocks
 from scillm_helpers.endpoint import serve
 from scillm_helpers.endpoint.catalogue import MODELS
 from scillm_helpers.images import DEMO_IMAGE
 from tests.conftest import ROOT
 
-_BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)
-
-
-def _blocks(path: Path) -> list[str]:
-    cells = nbformat.read(path, as_version=4).cells
-    return [block for cell in cells if cell.cell_type == "markdown" for block in _BLOCK.findall(cell.source)]
-
-
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-BLOCKS = [(f"{path.stem}-{i}", block) for path in NOTEBOOKS for i, block in enumerate(_blocks(path), 1)]
+BLOCKS = [(f"{path.stem}-{i}", block) for path in NOTEBOOKS for i, block in enumerate(bash_blocks(check.read(path)), 1)]
 
 
 def _bash(block: str, endpoint: serve.Endpoint, **environ: str) -> str:

@@ -41,7 +41,7 @@ def _wing(module: str) -> str:
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_imports_follow_the_rules(path: Path) -> None:
-    """Flat modules import no wing (but client, late, the server); nothing imports the harness, and its command line alone the doctor."""
+    """Flat modules import no wing (but client, late, the server); the authors' wing alone imports the harness, whose command line alone imports the doctor."""
     wing = _wing(_name(path))
     allowed = {
         "": {"scillm_helpers.endpoint.serve"} if path.name == "client.py" else set(),
@@ -64,6 +64,10 @@ def test_imports_follow_the_rules(path: Path) -> None:
             ),
             "scillm_helpers.endpoint.serve",
         },
+        "authoring": {
+            *(f"scillm_helpers.{name}" for name in ("errors", "records")),
+            *(f"scillm_helpers.smoke.{name}" for name in ("folder", "plan", "redact", "source")),
+        },
         "smoke": {
             *({"scillm_helpers.doctor.command"} if path.name == "cli.py" else ()),
             *(
@@ -74,6 +78,7 @@ def test_imports_follow_the_rules(path: Path) -> None:
             "scillm_helpers.kernels.recipe",
             "scillm_helpers.endpoint.serve",
             "scillm_helpers.endpoint.log",
+            *({"scillm_helpers.authoring.check", "scillm_helpers.authoring.new"} if path.name == "cli.py" else ()),
         },
     }[wing]
     for imported in _imports(path):

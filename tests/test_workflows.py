@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from tests.conftest import ROOT
 
 FOLDER = ROOT / ".github" / "workflows"
-CI, NIGHTLY = FOLDER / "ci.yml", FOLDER / "nightly.yml"
+CI, NIGHTLY, PAGES = FOLDER / "ci.yml", FOLDER / "nightly.yml", FOLDER / "pages.yml"
 WORKFLOWS = sorted(FOLDER.glob("*"))
 PUBLISHED, TIMEOUTS = "vendor.github-workflows", "custom.github-workflows-require-timeout"
 
@@ -43,7 +43,7 @@ def pinned(text: str) -> bool:
 
 
 def least(text: str) -> bool:
-    """At the top nothing may be written; only the job that keeps the issues may write them, and it runs nothing else."""
+    """At the top nothing may be written; only the job that keeps the issues, or publishes, may write, and it runs nothing else."""
     workflow = YAML(typ="safe").load(text)
     top = workflow["permissions"] in ({}, {"contents": "read"})
     writers = {
@@ -52,7 +52,11 @@ def least(text: str) -> bool:
         if job.get("permissions", {}) not in ({}, {"contents": "read"})
     }
     ran = [step["run"] for name, step in steps(workflow) if name in writers and "run" in step]
-    return top and writers in ({}, {"issues": {("issues", "write")}}) and all("make issues" in line for line in ran)
+    allowed = {
+        "issues": ({("issues", "write")}, ["make issues RUNS=runs"]),
+        "deploy": ({("pages", "write"), ("id-token", "write")}, []),
+    }
+    return top and all(allowed.get(name) == (given, ran) for name, given in writers.items())
 
 
 def no_credentials_stay(text: str) -> bool:
@@ -116,7 +120,6 @@ RULES: list[Callable[[str], bool]] = [
     no_credentials_stay,
     nothing_is_forgiven,
     only_make,
-    kept_after_failure,
 ]
 
 
@@ -133,14 +136,33 @@ def test_workflow_keeps_the_rule(path: Path, rule: Callable[[str], bool]) -> Non
     assert rule(path.read_text())
 
 
-def test_workflows_are_these_two() -> None:
+def test_workflows_are_these_three() -> None:
     """None goes unseen by the other tests."""
-    assert WORKFLOWS == [CI, NIGHTLY]
+    assert WORKFLOWS == [CI, NIGHTLY, PAGES]
+
+
+def test_what_a_suite_has_left_is_kept_after_a_failure() -> None:
+    """Of both workflows that are about it."""
+    assert kept_after_failure(CI.read_text())
+    assert kept_after_failure(NIGHTLY.read_text())
+
+
+def test_pages_are_built_by_one_job_and_published_by_another() -> None:
+    """What is published comes from a push to main; the job that may publish runs no code of the repository."""
+    workflow = YAML(typ="safe").load(PAGES.read_text())
+    assert workflow["on"]["push"] == {"branches": ["main"]}
+    assert "pull_request" not in workflow["on"]
+    assert [step["run"] for name, step in steps(workflow) if "run" in step] == ["make site"]
+    (uploaded,) = [step for name, step in steps(workflow) if "upload-pages-artifact" in step.get("uses", "")]
+    assert uploaded["with"]["path"] == "build/site"
+    assert [name for name, step in steps(workflow) if "deploy-pages" in step.get("uses", "")] == ["deploy"]
+    assert workflow["jobs"]["deploy"]["needs"] == "build"
 
 
 def test_secrets_stay_where_they_belong() -> None:
-    """None in ci.yml; in nightly.yml at the steps that need them."""
+    """None in ci.yml and pages.yml; in nightly.yml at the steps that need them."""
     assert no_secret(CI.read_text())
+    assert no_secret(PAGES.read_text())
     assert key_only_where_needed(NIGHTLY.read_text())
 
 
@@ -198,6 +220,16 @@ def test_rule_notices_a_mistake(rule: Callable[[str], bool], old: str, new: str)
     changed = re.sub(old, new, text, count=1)
     assert changed != text
     assert not rule(changed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("pages: write", "contents: write"), ("- id: deployment", "- run: make site")]
+)
+def test_rule_notices_a_mistake_of_the_publisher(old: str, new: str) -> None:
+    """It may write nothing but pages, and runs nothing."""
+    text = PAGES.read_text()
+    assert text.count(old) == 1
+    assert not least(text.replace(old, new + ("\n      - id: deployment" if "run" in new else "")))
 
 
 def test_ci_does_what_the_script_does() -> None:

@@ -11,6 +11,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from scillm_helpers.authoring.new import TEMPLATE
+from scillm_helpers.authoring.stored import stamp
 from tools.stored import same
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -33,6 +35,7 @@ def execute_in_place(path: Path) -> bool:
     for old, new in zip(stored.cells, fresh.cells, strict=True):
         _keep_unchanged(old, new)
     fresh.metadata = nbformat.from_dict(_METADATA)  # versions of this machine's Python stay out
+    stamp(fresh)
     after: str = nbformat.writes(fresh) + "\n"
     path.write_text(after)
     return after != before
@@ -44,8 +47,8 @@ def _keep_unchanged(old: NotebookNode, new: NotebookNode) -> None:
 
 
 def main() -> int:
-    """Execute all notebooks; name each, and whether it changed."""
-    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+    """Execute all notebooks, and the one that new ones are made from; name each, and whether it changed."""
+    for path in (*sorted(NOTEBOOKS.glob("*.ipynb")), TEMPLATE):
         print(f"{path.name}: {'changed' if execute_in_place(path) else 'unchanged'}", flush=True)
     return 0
 

@@ -146,6 +146,14 @@ def _parser() -> argparse.ArgumentParser:
         "--timing", action="store_true", help="with --replay: have the parts of answers come when they came"
     )
     serve.set_defaults(command=_serve)
+
+    new = commands.add_parser("new", help="write a notebook in the suite's shape", description=_new.__doc__)
+    new.add_argument("name", metavar="NAME", help="two digits and words, such as 11_embeddings")
+    new.set_defaults(command=_new)
+
+    check = commands.add_parser("check", help="say what notebooks lack", description=_check.__doc__)
+    check.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path or a name (default: all in notebooks/)")
+    check.set_defaults(command=_check)
     return parser
 
 
@@ -215,6 +223,23 @@ def _serve(arguments: argparse.Namespace) -> int:
     finally:
         server.stop()
     return 0
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    """Write notebooks/NAME.ipynb: title, parameters, sections, a real call, a record, recap. It runs as it is."""
+    _spare_unused()
+    from ..authoring import new
+
+    return new.new(arguments)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    """Say what notebooks lack, a line each: a section, parameters, a record, stored outputs of their code; a secret,
+    a machine's path or an absolute URL to take out. Nothing is executed. Exit status 1 where anything is found."""
+    _spare_unused()
+    from ..authoring import check
+
+    return check.check(arguments)
 
 
 def _spare_unused() -> None:

@@ -1,7 +1,6 @@
 """One case -> one result: papermill executes it, and what happened is read from what it left."""
 
 import asyncio
-import hashlib
 import signal
 import tempfile
 import threading
@@ -16,9 +15,10 @@ from papermill.clientwrap import PapermillNotebookClient
 from . import engine, places
 from .checks import checks
 from .files import Files
-from .outcome import End, Stop, code_cells, outcome, records, unsupported, usage
+from .outcome import End, Stop, outcome, records, unsupported, usage
 from .plan import InvalidNotebook
 from .results import Case, CaseResult
+from .source import code_cells, digest
 from .templates import page
 
 _GRACE = 3.0  # seconds between asking a kernel to stop and killing it
@@ -138,7 +138,7 @@ class Execution:
         """Take hold of the notebook and its client (the engine calls this)."""
         self._notebook, self._client = notebook, client
         notebook.metadata.papermill["input_path"] = self.case.notebook.name
-        self._digest = _digest(notebook)
+        self._digest = digest(notebook)
         return self._stop is None
 
     def cell_begins(self, cell: Any) -> None:
@@ -165,9 +165,3 @@ class Execution:
         self._files.write(self._copy, nbformat.writes(clean) + "\n")
         self._saved = time.monotonic()
         return clean
-
-
-def _digest(notebook: Any) -> str:
-    """Return what tells whether a notebook's code has changed: 12 hexadecimal digits."""
-    sources = "\0".join(cell.source for cell in code_cells(notebook))
-    return hashlib.sha256(sources.encode(errors="replace")).hexdigest()[:12]

@@ -48,11 +48,6 @@ class End:
     raised: bool  # by that cell
 
 
-def code_cells(notebook: Any) -> list[Any]:
-    """Return the code cells of a notebook; none where it could not even be read."""
-    return [] if notebook is None else [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
 def records(cells: list[Any]) -> tuple[dict[str, Any], ...]:
     """Return what the cells have recorded, without what the kernel itself has told of."""
     return tuple(record for cell in cells for record in _published(cell) if record.get("check") not in _OF_KERNEL)

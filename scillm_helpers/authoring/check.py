@@ -1,0 +1,47 @@
+"""Notebooks -> what they lack, a line each."""
+
+import sys
+import warnings
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import reader
+
+from ..smoke.folder import shown
+from ..smoke.plan import InvalidNotebook, find_notebooks
+from . import leaks, shape, stored
+from .findings import Finding
+
+RULES = (*shape.RULES, *stored.RULES, *leaks.RULES)
+
+
+def check(arguments: Namespace) -> int:
+    """Print what the notebooks lack, and return the exit status: 1 where it is anything."""
+    paths = find_notebooks(arguments.notebooks)
+    notebooks = [(path, read(path)) for path in paths]
+    lines = [f"{shown(path)}: {finding}" for path, notebook in notebooks for finding in lacking(notebook)]
+    for line in lines:
+        print(line)
+    what = f"{len(paths)} notebook{'s' if len(paths) > 1 else ''} checked"
+    print(f"scillm-smoke: {what}, {len(lines) or 'no'} finding{'' if len(lines) == 1 else 's'}", file=sys.stderr)
+    return 1 if lines else 0
+
+
+def lacking(notebook: Any) -> Iterator[Finding]:
+    """Yield what a notebook lacks."""
+    for rule in RULES:
+        yield from rule(notebook)
+
+
+def read(path: Path) -> Any:
+    """Return the notebook at `path`, as nbformat 4. Raises InvalidNotebook."""
+    try:
+        with warnings.catch_warnings(action="error"):  # of cells without an id
+            notebook = reader.reads(path.read_text(encoding="utf-8"))
+            nbformat.validate(notebook)
+            return nbformat.convert(notebook, 4)
+    except Exception as error:  # nbformat raises its own, jsonschema's and the json module's
+        raise InvalidNotebook(path, error) from error
