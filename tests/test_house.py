@@ -47,10 +47,16 @@ def test_imports_follow_the_rules(path: Path) -> None:
         "": {"scillm_helpers.endpoint.serve"} if path.name == "client.py" else set(),
         "endpoint": {"scillm_helpers.errors"},
         "kernels": {"scillm_helpers.errors"},
+        "playground": {
+            *(
+                f"scillm_helpers.{name}"
+                for name in ("client", "errors", "figures", "images", "json_mode", "kinds", "prices", "streaming")
+            )
+        },
         "smoke": {
             *(
                 f"scillm_helpers.{name}"
-                for name in ("settings", "environment", "errors", "records", "kinds", "listing")
+                for name in ("settings", "environment", "errors", "records", "kinds", "listing", "prices")
             ),
             "scillm_helpers.kernels.zygotes",
             "scillm_helpers.kernels.recipe",
