@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -58,6 +60,7 @@ class Playground:
         talk = ipywidgets.VBox([self._talk, self._now])
         self.widget = self._controls.lay_out(looks.STYLE, talk, self._beside, self._notice, self._upload)
         self._listen()
+        threading.Thread(target=self._library, daemon=True, name="import-litellm").start()
 
     async def send(self, prompt: str | None = None) -> Turn:
         """Send the form, as the button does, with another prompt where one is given; return the turn at its end.
@@ -103,8 +106,8 @@ class Playground:
             await self._running
         except asyncio.CancelledError:
             turn.state = "stopped"
-            if asyncio.current_task().cancelling():  # type: ignore[union-attr] - this is one
-                raise
+            if (whole := asyncio.current_task()) is not None and whole.cancelling():
+                raise  # not Stop, but whoever awaits this
         except Exception as error:
             turn.state = "failed"
             self._tell(explain(error, self._llm.api_key))
@@ -117,6 +120,7 @@ class Playground:
         return turn
 
     async def _answer(self, turn: Turn, form: Form, request: dict[str, Any]) -> None:
+        await asyncio.to_thread(self._library)  # or the first call's time would be that of an import
         price = answering.price_of(self._llm, turn.model)
         answer = await answering.stream(self._ask(request), turn, price, self._changed)
         turn.state = "whole"
@@ -140,10 +144,17 @@ class Playground:
     def _end(self, turn: Turn) -> None:
         self._controls.send.disabled, self._controls.stop.disabled = False, True
         if turn.state != "failed":
-            self._controls.prompt.value = ""
-            self._removed()
+            self._clear(turn)
+        self._talk.value = looks.history(self.turns[:-1])
         self._rendering.now()
         self._saving.now()
+
+    def _clear(self, turn: Turn) -> None:
+        """Empty what was sent, and leave what has been written in the meantime."""
+        if self._controls.prompt.value == turn.prompt:
+            self._controls.prompt.value = ""
+        if self._picture in (None, turn.picture):
+            self._removed()
 
     def _show_code(self, request: dict[str, Any]) -> None:
         names = snippets.file_names(turn.picture for turn in self.turns if turn.picture)
@@ -157,6 +168,10 @@ class Playground:
         turn = self.turns[-1]
         self._now.value = looks.question(turn) + looks.answer(turn)
         self._beside.value = looks.figures_html(turn.figures)
+
+    def _library(self) -> ModuleType:
+        """Import LiteLLM, where it is not yet: seconds, in which the panel is there to be written in."""
+        return self._llm.library
 
     def _tell(self, notice: Notice | None) -> None:
         self._notice.value = looks.notice(notice)
