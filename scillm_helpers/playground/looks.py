@@ -69,10 +69,12 @@ def figures(seen: Figures) -> list[tuple[str, str]]:
     ]
 
 
-def figures_html(seen: Figures) -> str:
-    """Return the figures as a list of terms."""
+def beside(turn: Turn) -> str:
+    """Return the figures of a turn as a list of terms."""
+    seen = turn.figures
     rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in figures(seen))
-    estimated = "<p>Tokens are estimated: the endpoint has not counted them.</p>" if seen.estimated else ""
+    when = " so far" if turn.state == "streaming" else ""
+    estimated = f"<p>Estimated: the endpoint has not counted the tokens{when}.</p>" if seen.estimated else ""
     return f'<dl class="scillm-figures">{rows}</dl>{estimated if seen.completion_tokens else ""}'
 
 

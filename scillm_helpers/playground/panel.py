@@ -167,7 +167,7 @@ class Playground:
             return
         turn = self.turns[-1]
         self._now.value = looks.question(turn) + looks.answer(turn)
-        self._beside.value = looks.figures_html(turn.figures)
+        self._beside.value = looks.beside(turn)
 
     def _library(self) -> ModuleType:
         """Import LiteLLM, where it is not yet: seconds, in which the panel is there to be written in."""
