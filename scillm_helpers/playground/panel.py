@@ -83,7 +83,8 @@ class Playground:
     def stop(self) -> None:
         """Stop the answer that is being streamed: its connection is closed, and what has come is kept."""
         if self._running is not None:
-            self._running.cancel()
+            # JupyterLab may hand the click to another thread than the one that streams (a subshell).
+            self._running.get_loop().call_soon_threadsafe(self._running.cancel)
 
     def picture(self) -> "Markdown":
         """Return a picture of the panel as it is, with an alternative text: for where no widgets are shown."""
