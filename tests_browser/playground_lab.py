@@ -80,4 +80,5 @@ def run_all(page: Page) -> None:
     try:
         page.locator(".scillm-prompt textarea").wait_for(timeout=25_000)
     except Exception:
-        page.screenshot(path="/tmp/w/fail.png"); raise
+        page.screenshot(path="/tmp/w/fail.png")
+        raise

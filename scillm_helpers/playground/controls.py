@@ -20,7 +20,7 @@ class Controls:
         self.model = _stacked(ipywidgets.Dropdown(options=options, value=model, description="Model"))
         self.system = _area("System prompt", 3, "What the model is told before all else")
         self.temperature = _stacked(
-            ipywidgets.FloatSlider(value=1.0, min=0, max=2, step=0.1, description="Temperature", readout_format=".1f")
+            ipywidgets.BoundedFloatText(value=1.0, min=0, max=2, step=0.1, description="Temperature (0 to 2)")
         )
         self.max_tokens = _stacked(ipywidgets.BoundedIntText(value=512, min=1, max=1_000_000, description="Max tokens"))
         self.json_mode = ipywidgets.Checkbox(value=False, description="JSON mode", indent=False)

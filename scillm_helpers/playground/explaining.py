@@ -21,7 +21,10 @@ _KINDS: dict[Kind, tuple[str, str]] = {
 }
 _CODE = ("The code of this notebook failed.", "Look at the function that makes the call, then run its cell again.")
 _LACKING = {
-    "vision": ("This model takes no pictures.", "Remove the picture, or choose another model."),
+    "vision": (
+        "This model takes no pictures.",
+        "Choose another model; or remove the picture, and begin a new conversation if it has one.",
+    ),
     "json_schema": ("This model takes no JSON schema.", "Empty the schema box, or choose another model."),
     "json_object": ("This model has no JSON mode.", "Switch it off, or choose another model."),
     "streaming": ("This model does not stream.", "Choose another model."),
