@@ -39,6 +39,13 @@ def _drive(llm: Client, scene: Callable[[Playground], Coroutine[Any, Any, None]]
     return asyncio.run(play())
 
 
+async def _begun(panel: Playground) -> None:
+    """Return once the first text is shown."""
+    shown = asyncio.Event()
+    panel._now.observe(lambda _: shown.set() if panel.turns[-1].answer else None, "value")
+    await shown.wait()
+
+
 def _notice(panel: Playground) -> str:
     return str(panel._notice.value)
 
@@ -77,8 +84,7 @@ def test_stop_keeps_the_text_and_closes_the_connection(llm: Client, endpoint: se
     async def scene(panel: Playground) -> None:
         endpoint.faults.add("stall")
         sending = asyncio.ensure_future(panel.send(STORY))
-        while not (panel.turns and panel.turns[-1].answer):
-            await asyncio.sleep(0)
+        await _begun(panel)
         assert panel._controls.send.disabled
         panel._controls.stop.click()
         turn = await sending
@@ -98,8 +104,7 @@ def test_second_send_does_nothing_but_say_so(llm: Client, endpoint: serve.Endpoi
     async def scene(panel: Playground) -> None:
         endpoint.faults.add("stall")
         sending = asyncio.ensure_future(panel.send(STORY))
-        while not panel.turns:
-            await asyncio.sleep(0)
+        await _begun(panel)
         with pytest.raises(FormError, match="An answer is being streamed"):
             await panel.send("Another")
         panel._controls.send.click()
@@ -288,7 +293,7 @@ def test_unreadable_file_is_put_aside(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "playground.json"
     path.write_bytes(content)
     store = Store(path, "obviously-fake")
-    with pytest.raises(FormError, match="cannot be read; it is now .*unreadable.json"):
+    with pytest.raises(FormError, match=r"cannot be read; it is now .*unreadable\.json"):
         store.load()
     assert path.with_suffix(".unreadable.json").read_bytes() == content
     assert store.load() is None
@@ -322,14 +327,21 @@ def test_pictures_of_the_panel_are_the_same(llm: Client) -> None:
 def test_throttle_never_loses_the_last() -> None:
     """However often it is asked for, and also where nothing follows."""
     seen: list[int] = []
+    state = {"asked": 0}
 
     async def play() -> None:
-        asked = 0
-        throttle = Throttle(lambda: seen.append(asked), 0.01)
-        for asked in range(1, 101):
+        done = asyncio.Event()
+
+        def see() -> None:
+            seen.append(state["asked"])
+            done.set()
+
+        throttle = Throttle(see, 0.01)
+        throttle.now()
+        done.clear()
+        for state["asked"] in range(1, 101):
             throttle.soon()
-        while not seen:
-            await asyncio.sleep(0)
+        await done.wait()
 
     asyncio.run(play())
-    assert seen == [100]
+    assert seen == [0, 100]

@@ -1,11 +1,8 @@
 """From the form to the request, and from the request to code that makes it."""
 
 import asyncio
-import os
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +16,7 @@ from scillm_helpers.streaming import TextStream
 from tests.scripted import ScriptedServer, chunk, events
 
 SCHEMA = '{"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}'
-NASTY = 'It\'s "quoted", \\n $HOME `id` !! <<JSON\nJSON\n\'\'\'""" \x00 é 🎈'
+NASTY = 'It\'s "quoted", \\n $HOME `id` !! <<JSON\nJSON\n\'\'\'"""  é 🎈'
 
 
 def test_request_has_what_the_form_has() -> None:
@@ -80,23 +77,26 @@ def test_large_picture_is_refused() -> None:
     assert str(refused.value) == "big.png has 10.0 MB, and the limit is 10 MB; make it smaller. Nothing was sent."
 
 
-def _call(server: ScriptedServer, command: list[str], folder: Path, key: str = "obviously-fake") -> Any:
-    """Run a snippet, and return the body that it sends."""
-    server.answers.append(events(chunk(content="Hi"), chunk("stop")))
-    environ = {"CHUTES_API_BASE": server.api_base, "CHUTES_API_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    given = {"PATH": os.environ["PATH"], "HOME": str(folder)} | environ
-    done = subprocess.run(command, env=given, cwd=folder, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, ""), done
-    assert "Hi" in done.stdout
-    assert server.headers[-1]["Authorization"] == f"Bearer {key}"
-    return server.bodies[-1]
+def _python(code: str) -> None:
+    """Run a program here: LiteLLM takes long to import anew."""
+    exec(compile(code, "call.py", "exec"), {})
 
 
-def test_snippets_make_the_very_call(scripted: ScriptedServer, tmp_path: Path) -> None:
+def _curl(code: str) -> None:
+    done = subprocess.run(["bash", "-eu", "-o", "pipefail", "-c", code], capture_output=True, text=True, check=False)
+    print(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_snippets_make_the_very_call(
+    scripted: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With a real Python and a real curl: two pictures of one name, all that quoting can break, and no key in them."""
+    monkeypatch.setenv("CHUTES_API_BASE", scripted.api_base)
+    monkeypatch.setenv("CHUTES_API_KEY", "obviously-fake")
     first, second = Picture.of(DEMO_IMAGE.read_bytes(), "my 'demo'.png"), _other(tmp_path)
     before = messages([Turn("m", "See?", first, answer="I see", state="whole")])
-    form = Form("m", NASTY.replace("\x00", ""), "Be 'brief'", second, 0.3, 77, True, SCHEMA)
+    form = Form("m", NASTY, "Be 'brief'", second, 0.3, 77, True, SCHEMA)
     request = form.request(before)
     names = snippets.file_names([first, second])
     assert list(names.values()) == ["my 'demo'.png", "my 'demo'-2.png"]
@@ -114,11 +114,16 @@ def test_snippets_make_the_very_call(scripted: ScriptedServer, tmp_path: Path) -
     python, curl = snippets.python(request, names), snippets.curl(request, names)
     assert "obviously-fake" not in python + curl
     assert len(python + curl) < 10_000  # pictures come from their files
-    (tmp_path / "call.py").write_text(python)
-    assert _call(scripted, [sys.executable, "call.py"], tmp_path) == asked
-    assert _call(scripted, ["bash", "-eu", "-o", "pipefail", "-c", curl], tmp_path) == asked
-    alone = Form("m", NASTY.replace("\x00", "")).request()
-    assert _call(scripted, ["bash", "-eu", "-c", snippets.curl(alone, {})], tmp_path) == alone
+    for call, code, sent in (
+        (_python, python, asked),
+        (_curl, curl, asked),
+        (_curl, snippets.curl(alone := Form("m", NASTY).request(), {}), alone),
+    ):
+        scripted.answers.append(events(chunk(content="Hi"), chunk("stop")))
+        call(code)
+        assert "Hi" in capsys.readouterr().out
+        assert scripted.bodies[-1] == sent
+        assert scripted.headers[-1]["Authorization"] == "Bearer obviously-fake"
 
 
 def _other(folder: Path) -> Picture:
