@@ -2,7 +2,8 @@
 function render({ el }) {
   requestAnimationFrame(() => {
     const panel = el.closest(".scillm-playground");
-    panel?.setAttribute("data-lm-suppress-shortcuts", "");
+    // Jupyter looks for this at the very element that has the focus.
+    panel?.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", ""));
     panel?.querySelector(".scillm-prompt textarea")?.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
