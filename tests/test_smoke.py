@@ -66,7 +66,7 @@ def test_all_tutorials_pass(smoke: Smoke) -> None:
         request for request in smoke.requests if (request["path"], request["status"]) == ("/v1/chat/completions", 200)
     ]
     assert len(posts) == sum(calls for _, calls in TUTORIALS.values())  # what was counted is what was answered
-    assert results["cases"][1]["tokens"] == {"prompt": 90, "completion": 48, "most_completion": 384}
+    assert results["cases"][2]["tokens"] == {"prompt": 90, "completion": 48, "most_completion": 384}
     assert [case["cost_usd"] for case in results["cases"]] == [0.0] * len(TUTORIALS)
     assert sorted(path.name for path in smoke.out.iterdir() if not path.name.startswith(".")) == [
         "junit.xml", "matrix.json", "matrix.md", "notebooks", "report.html", "requests.jsonl", "results.json", "summary.md"
