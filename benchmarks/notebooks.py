@@ -9,8 +9,8 @@ ONE_CALL = Path(__file__).parent / "one_call.ipynb"
 
 
 def tutorials(count: int) -> dict[str, str]:
-    """Return the first `count` tutorials, by file name."""
-    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    """Return the first `count` tutorials, by file name; the playground is a tool, and none."""
+    paths = [path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if path.stem != "00_playground"]
     return {path.name: path.read_text() for path in paths[:count]}
 
 

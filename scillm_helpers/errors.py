@@ -9,6 +9,7 @@
     │   └── StreamCutError     it ended without a finish reason
     ├── JsonReplyError         a reply is not the JSON that was asked for; `.raw` keeps it
     ├── ImageError             an image cannot be sent
+    ├── FormError              a form of the playground asks for what cannot be sent
     ├── LoopError              a coroutine cannot be run from here
     ├── FaultError             a fault of the embedded endpoint is unknown, or was not met
     ├── CassetteError          a cassette, or a folder of them, cannot be read or written
@@ -70,6 +71,10 @@ class JsonReplyError(ScillmError):
 
 class ImageError(ScillmError):
     """Say why an image cannot be sent."""
+
+
+class FormError(ScillmError):
+    """Say what in the form of the playground is missing or wrong."""
 
 
 class LoopError(ScillmError):

@@ -54,6 +54,12 @@ class TextStream:
         return self._seen_finish_reason
 
     @property
+    def is_counted(self) -> bool:
+        """Tell whether `usage` is the provider's own count: where none came, LiteLLM fills in what it estimates."""
+        chunks = getattr(self._stream, "chunks", None)  # as they came, which LiteLLM's stream keeps
+        return self.usage is not None and (chunks is None or any(field_of(chunk, "usage") for chunk in chunks))
+
+    @property
     def ttft_s(self) -> float | None:
         """Return the time to first token in seconds, or None before there is one."""
         return None if self._first is None or self._started is None else self._first - self._started

@@ -8,7 +8,8 @@ import pytest
 
 from scillm_helpers.endpoint import serve
 from scillm_helpers.ledger import Ledger
-from scillm_helpers.smoke.budget import Budget, Price, known_price
+from scillm_helpers.prices import Price, known_price
+from scillm_helpers.smoke.budget import Budget
 from scillm_helpers.smoke.forecast import forecast
 from scillm_helpers.smoke.history import History
 from scillm_helpers.smoke.results import Case, CaseResult, Run, Usage
@@ -105,7 +106,7 @@ def test_prices_are_litellms() -> None:
     assert 0 < on_groq.prompt <= on_groq.completion < 1
     assert known_price("openai/gpt-oss-20b", "https://llm.chutes.ai/v1") is None
     assert known_price("embedded/omni-1", "http://127.0.0.1:1/v1") is None
-    assert Price(1, 3).of(Usage(1, 1_000_000, 2_000_000)) == 7
+    assert Price(1, 3).of(1_000_000, 2_000_000) == 7
 
 
 def test_unknown_price_is_not_zero(smoke: Smoke, endpoint: serve.Endpoint) -> None:

@@ -32,6 +32,7 @@ def _bash(block: str, endpoint: serve.Endpoint, **environ: str) -> str:
 def test_each_notebook_has_its_blocks() -> None:
     """The seed's four (list, JSON chat, streaming, image) and those of further notebooks stand where they belong."""
     assert [name for name, _ in BLOCKS] == [
+        "00_playground-1",
         "01_setup-1",
         "01_setup-2",
         "02_streaming-1",
@@ -64,9 +65,10 @@ def test_block_works_when_pasted(endpoint: serve.Endpoint, name: str, said: Any)
     assert json.loads(_bash(dict(BLOCKS)[name], endpoint)) == said
 
 
-def test_streaming_block_shows_data_lines(endpoint: serve.Endpoint) -> None:
+@pytest.mark.parametrize("name", ["00_playground-1", "02_streaming-1"])
+def test_streaming_block_shows_data_lines(endpoint: serve.Endpoint, name: str) -> None:
     """The raw events, to the end."""
-    lines = [line for line in _bash(dict(BLOCKS)["02_streaming-1"], endpoint).splitlines() if line]
+    lines = [line for line in _bash(dict(BLOCKS)[name], endpoint).splitlines() if line]
     assert all(line.startswith("data: ") for line in lines)
     assert lines[-1] == "data: [DONE]"
     assert len(lines) > 10

@@ -39,47 +39,28 @@ def _wing(module: str) -> str:
     return parts[1] if len(parts) > 2 or (PACKAGE / parts[-1]).is_dir() else ""
 
 
+def _modules(*names: str) -> set[str]:
+    return {f"{PACKAGE.name}.{name}" for name in names}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_imports_follow_the_rules(path: Path) -> None:
     """Flat modules import no wing (but client, late, the server); the authors' wing alone imports the harness, whose command line alone imports the doctor."""
     wing = _wing(_name(path))
+    late = path.name == "cli.py"  # each command brings its own
     allowed = {
         "": {"scillm_helpers.endpoint.serve"} if path.name == "client.py" else set(),
-        "endpoint": {"scillm_helpers.errors"},
-        "kernels": {"scillm_helpers.errors"},
+        "endpoint": _modules("errors"),
+        "kernels": _modules("errors"),
         # It looks through what a notebook imports; what takes secrets out of its findings is handed to it.
-        "doctor": {
-            *(
-                f"scillm_helpers.{name}"
-                for name in (
-                    "client",
-                    "environment",
-                    "errors",
-                    "images",
-                    "json_mode",
-                    "kinds",
-                    "listing",
-                    "settings",
-                )
-            ),
-            "scillm_helpers.endpoint.serve",
-        },
-        "authoring": {
-            *(f"scillm_helpers.{name}" for name in ("errors", "records")),
-            *(f"scillm_helpers.smoke.{name}" for name in ("folder", "plan", "redact", "source")),
-        },
-        "smoke": {
-            *({"scillm_helpers.doctor.command"} if path.name == "cli.py" else ()),
-            *(
-                f"scillm_helpers.{name}"
-                for name in ("settings", "environment", "errors", "records", "kinds", "listing")
-            ),
-            "scillm_helpers.kernels.zygotes",
-            "scillm_helpers.kernels.recipe",
-            "scillm_helpers.endpoint.serve",
-            "scillm_helpers.endpoint.log",
-            *({"scillm_helpers.authoring.check", "scillm_helpers.authoring.new"} if path.name == "cli.py" else ()),
-        },
+        "doctor": _modules(
+            "client", "environment", "errors", "images", "json_mode", "kinds", "listing", "settings", "endpoint.serve"
+        ),
+        "playground": _modules("client", "errors", "figures", "images", "json_mode", "kinds", "prices", "streaming"),
+        "authoring": _modules("errors", "records", "smoke.folder", "smoke.plan", "smoke.redact", "smoke.source"),
+        "smoke": _modules("settings", "environment", "errors", "records", "kinds", "listing", "prices")
+        | _modules("kernels.zygotes", "kernels.recipe", "endpoint.serve", "endpoint.log")
+        | (_modules("doctor.command", "authoring.check", "authoring.new") if late else set()),
     }[wing]
     for imported in _imports(path):
         own = _wing(imported) == wing

@@ -14,6 +14,7 @@ from tests.harness import Smoke, write
 
 # Each notebook, the checks that it records, and the calls that it makes.
 TUTORIALS: dict[str, tuple[list[str], int]] = {
+    "00_playground": (["playground"], 1),
     "01_setup": (["chat"], 3),
     "02_streaming": (["streaming"], 6),
     "03_json_mode": (["json_object", "json_schema"], 3),
@@ -60,12 +61,12 @@ def test_all_tutorials_pass(smoke: Smoke) -> None:
         assert (smoke.out / case["executed"]).is_file()
     seen = {case["id"]: ([record["check"] for record in case["records"]], case["calls"]) for case in results["cases"]}
     assert seen == TUTORIALS
-    assert results["cases"][1]["records"][0]["ttft_s"] > 0
+    assert results["cases"][2]["records"][0]["ttft_s"] > 0
     posts = [
         request for request in smoke.requests if (request["path"], request["status"]) == ("/v1/chat/completions", 200)
     ]
     assert len(posts) == sum(calls for _, calls in TUTORIALS.values())  # what was counted is what was answered
-    assert results["cases"][1]["tokens"] == {"prompt": 90, "completion": 48, "most_completion": 384}
+    assert results["cases"][2]["tokens"] == {"prompt": 90, "completion": 48, "most_completion": 384}
     assert [case["cost_usd"] for case in results["cases"]] == [0.0] * len(TUTORIALS)
     assert sorted(path.name for path in smoke.out.iterdir() if not path.name.startswith(".")) == [
         "junit.xml", "matrix.json", "matrix.md", "notebooks", "report.html", "requests.jsonl", "results.json", "summary.md"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from .budget import Price
+from ..prices import Price
 from .history import History
 from .past import canonical
 from .results import Case, Usage
@@ -42,7 +42,7 @@ def _cost(known: Sequence[tuple[Case, Usage]], prices: Mapping[str, Price | None
             return f"cost unknown (no price of {case.model})"
         if usage.most_completion_tokens is None:
             return "cost without a limit"
-        most += price.of(Usage(usage.calls, usage.prompt_tokens, usage.most_completion_tokens))
+        most += price.of(usage.prompt_tokens, usage.most_completion_tokens)
     return f"at most {dollars(most)}, each call once"
 
 

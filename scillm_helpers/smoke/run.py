@@ -15,11 +15,12 @@ from typing import Any
 from rich.console import Console
 
 from ..errors import UsageError
+from ..prices import FREE, Price, known_price
 from ..settings import Settings
 from . import engine, history, report, warm
 from . import folder as run_folder
 from . import resume as earlier
-from .budget import FREE, Budget, Price, known_price
+from .budget import Budget
 from .files import Files
 from .forecast import forecast
 from .plan import check_parameters, find_notebooks, make_cases, parse_parameters

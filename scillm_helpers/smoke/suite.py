@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ..kinds import TRANSIENT
-from .budget import Budget, Price
+from ..prices import Price
+from .budget import Budget
 from .execute import Execution
 from .files import Files
 from .outcome import Stop
@@ -122,7 +123,11 @@ class Suite:
         """Add what earlier executions of the case have used, and say what all of it costs."""
         usage = before.usage + result.usage
         price = self._bounds.prices.get(result.case.model)
-        return replace(result, usage=usage, cost_usd=None if price is None else price.of(usage))
+        return replace(
+            result,
+            usage=usage,
+            cost_usd=None if price is None else price.of(usage.prompt_tokens, usage.completion_tokens),
+        )
 
     def _abandon(self, pending: set[Future[CaseResult | None]]) -> None:
         for future in pending:
