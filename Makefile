@@ -46,7 +46,7 @@ test: $(DEV) $(OPENAI)
 	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
 
 lab: $(DEV)
-	$(BIN)/python -m jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(BIN)/python -m tools.lab
 
 tutorials: $(DEV)
 	$(KEYLESS) $(BIN)/python -m tools.tutorials
