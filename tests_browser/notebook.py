@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Page
 
 from tests_browser.lab import Lab
@@ -10,7 +12,14 @@ from tests_browser.watching import Shown
 
 _WATCH = (Path(__file__).parent / "watch.js").read_text()
 _CELLS = ".jp-Notebook .jp-CodeCell"
-_TIMEOUT = 60_000  # milliseconds
+_TIMEOUT = 30_000  # milliseconds
+
+
+def write(path: Path, *sources: str) -> None:
+    """Write a notebook of these code cells for which JupyterLab asks for no kernel."""
+    spec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    cells = [new_code_cell(source) for source in sources]
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": spec}), path)
 
 
 class Notebook:
