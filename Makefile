@@ -1,4 +1,4 @@
-# smoke · report · test · lab · tutorials · lint · bench · screenshot. Each sets up all it needs in .venv.
+# smoke · report · test · test-browser · lab · tutorials · lint · bench · screenshot. Each sets up all it needs in .venv.
 #
 # For CI, and the same by hand:
 #   packages          installs what the tests call and a clean machine may lack (Debian, Ubuntu)
@@ -33,7 +33,7 @@ RUNS ?= runs/latest
 SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
 export MATCH
 
-.PHONY: smoke report test lab tutorials lint bench screenshot clean
+.PHONY: smoke report test test-browser lab tutorials lint bench screenshot clean
 .PHONY: packages smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
@@ -44,6 +44,9 @@ report: $(RUN)
 
 test: $(DEV) $(OPENAI)
 	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
+
+test-browser: $(DEV)
+	$(KEYLESS) $(BIN)/python -m pytest tests_browser
 
 lab: $(DEV)
 	$(BIN)/python -m tools.lab
@@ -61,6 +64,7 @@ bench: $(BENCH) $(STAND_INS)
 
 screenshot: $(DEV)
 	$(KEYLESS) $(BIN)/python -m tools.screenshot
+	$(KEYLESS) $(BIN)/python -m pytest tests_browser -m screenshot --take-screenshots
 
 packages:
 	.ci/packages

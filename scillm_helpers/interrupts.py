@@ -32,11 +32,13 @@ def _show(
     """Show an interrupt (IPython calls this)."""
     # IPython leaves out the first, its own.
     kept = [trace, *(step for step in _steps(trace.tb_next) if step.tb_frame.f_globals is shell.user_global_ns)]
-    error.__cause__ = error.__context__ = None  # what an interrupt has interrupted says nothing more
-    lines = _plain(shell.InteractiveTB, kind, error, _joined(kept))
+    # The rest is let go, else a stream that a frame of it holds would stay open as long as the exception is known.
+    error.__cause__ = error.__context__ = None
+    error.__traceback__ = _joined(kept)
+    lines = _plain(shell.InteractiveTB, kind, error, error.__traceback__)
     # IPython writes an exception twice, to the page and to its history: both ask the exception first.
     error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
-    shell.showtraceback((kind, error, trace))
+    shell.showtraceback((kind, error, error.__traceback__))
 
 
 def _plain(writer: Any, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
@@ -22,6 +23,7 @@ class Lab:
     url: str
     printed: str
     token: str = field(repr=False)
+    output: IO[str] = field(repr=False)
 
     @property
     def base(self) -> str:
@@ -32,6 +34,10 @@ class Lab:
     def url_of(self, name: str) -> str:
         """Return the URL that opens a file, and nothing that was open before."""
         return f"{self.base}/lab/tree/{quote(name)}?reset&token={self.token}"
+
+    def next_line(self) -> str:
+        """Return the next line that it prints."""
+        return self.output.readline().rstrip()
 
     def end_kernels(self) -> None:
         """End every kernel, as whoever cleans up would."""
@@ -51,7 +57,8 @@ def running(folder: Path, home: Path, environ: Mapping[str, str], *arguments: st
         )
     try:
         printed, url = _welcome(process)
-        yield Lab(folder, url, printed, parse_qs(urlsplit(url).query)["token"][0])
+        assert process.stdout is not None
+        yield Lab(folder, url, printed, parse_qs(urlsplit(url).query)["token"][0], process.stdout)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

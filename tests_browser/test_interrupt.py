@@ -67,9 +67,7 @@ PATCHES = {
 
 
 @pytest.fixture(params=PATCHES)
-def notebook(
-    request: pytest.FixtureRequest, lab: Lab, open_notebook: Callable[[str], Notebook]
-) -> Notebook:
+def notebook(request: pytest.FixtureRequest, lab: Lab, open_notebook: Callable[[str], Notebook]) -> Notebook:
     """Open a notebook with all the ways to stream, and connect."""
     sources = [text.strip() for text in CELLS.values()]
     if request.param != "no patch":
@@ -86,6 +84,7 @@ def notebook(
 def test_interrupt_stops_the_stream(notebook: Notebook, endpoint: Endpoint, ends: StreamEnds) -> None:
     """However the cell reads, whether chunks come or the stream hangs, and with nest_asyncio applied."""
     for cell, fault in product(range(3, notebook.size), ("ok", "stall")):
+        print(cell, fault)
         ends.forget()
         with endpoint.faults.scripted(fault):
             notebook.run(cell)
