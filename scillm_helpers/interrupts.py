@@ -30,8 +30,9 @@ def _show(
     shell: Any, kind: type[BaseException], error: BaseException, trace: TracebackType, tb_offset: int | None = None
 ) -> None:
     """Show an interrupt (IPython calls this)."""
-    # IPython leaves out the first, its own.
-    kept = [trace, *(step for step in _steps(trace.tb_next) if step.tb_frame.f_globals is shell.user_global_ns)]
+    own = [step for step in _steps(trace) if step.tb_frame.f_globals is shell.user_global_ns] or [trace]
+    # IPython leaves out the first of them; its own frame holds the whole traceback.
+    kept = [own[0], *own]
     # The rest is let go, else a stream that a frame of it holds would stay open as long as the exception is known.
     error.__cause__ = error.__context__ = None
     error.__traceback__ = _joined(kept)

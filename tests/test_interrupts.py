@@ -1,0 +1,52 @@
+"""An interrupt is shown in the lines of the user's cells, and holds nothing else."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+import gc, sys, types, weakref
+from IPython.core.interactiveshell import InteractiveShell
+from scillm_helpers import interrupts
+
+shell = InteractiveShell.instance(colors="nocolor")
+if {own!r}:
+    shell.set_custom_exc((ZeroDivisionError,), lambda *_, tb_offset=None: print("their own"))
+interrupts.show_briefly()
+library = types.ModuleType("library")
+exec('''
+class Stream: pass
+opened = []
+def read():
+    stream = Stream()
+    import weakref
+    opened.append(weakref.ref(stream))
+    raise KeyboardInterrupt
+''', library.__dict__)
+shell.user_ns["library"] = library
+shell.run_cell("def mine():\\n    library.read()")
+shell.run_cell("mine()")
+print("open" if library.opened[0]() else "let go", shell.InteractiveTB.mode)
+shell.run_cell("1 / 0")
+"""
+
+
+def _output(own: bool) -> str:
+    script = SCRIPT.replace("{own!r}", repr(own))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_only_the_cells_are_shown_and_the_rest_is_let_go() -> None:
+    """The library's frames, and what they hold, are gone with it; other errors look as always."""
+    output = _output(own=False)
+    shown, rest = output.split("KeyboardInterrupt", 1)
+    assert "mine()" in shown
+    assert "library.read()" in shown
+    assert "raise KeyboardInterrupt" not in output
+    assert "let go Context" in rest
+    assert "----> 1 1 / 0" in rest
+
+
+def test_own_handler_of_exceptions_stays() -> None:
+    """Who has set one has meant it."""
+    assert _output(own=True).endswith("their own\n")
