@@ -31,15 +31,13 @@ def _show(
 ) -> None:
     """Show an interrupt (IPython calls this)."""
     own = [step for step in _steps(trace) if step.tb_frame.f_globals is shell.user_global_ns] or [trace]
-    # IPython leaves out the first of them; its own frame holds the whole traceback.
-    kept = [own[0], *own]
-    # The rest is let go, else a stream that a frame of it holds would stay open as long as the exception is known.
-    error.__cause__ = error.__context__ = None
-    error.__traceback__ = _joined(kept)
-    lines = _plain(shell.InteractiveTB, kind, error, error.__traceback__)
+    # IPython leaves out the first of them.
+    lines = _plain(shell.InteractiveTB, kind, error, _joined([own[0], *own]))
     # IPython writes an exception twice, to the page and to its history: both ask the exception first.
     error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
-    shell.showtraceback((kind, error, error.__traceback__))
+    # Else a stream that one of its frames holds would stay open as long as IPython remembers the exception.
+    error.__cause__ = error.__context__ = trace.tb_next = None
+    shell.showtraceback((kind, error, trace))
 
 
 def _plain(writer: Any, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> list[str]:

@@ -16,8 +16,6 @@ from tests_browser.notebook import Notebook
 from tools.screenshot import BROWSERS
 
 CHUNK_SECONDS = 0.25  # slower than ipykernel passes on what is printed: each 0.2 s
-# What JupyterLab itself says as it starts, at the level `debug`.
-OWN_WORDS = ("Starting application in workspace", "Starting WebSocket")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,7 +75,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     seen: list[str] = []
     context.on("request", lambda request: seen.append(request.url) if _is_elsewhere(request.url) else None)
-    context.on("console", lambda message: seen.append(message.text) if not _is_own(message.text) else None)
+    context.on("console", lambda message: seen.append(message.text) if message.type == "error" else None)
     context.on("weberror", lambda error: seen.append(str(error.error)))
     yield context.new_page()
     context.close()
@@ -93,7 +91,3 @@ def open_notebook(page: Page, lab: Lab) -> Iterator[Callable[[str], Notebook]]:
 
 def _is_elsewhere(url: str) -> bool:
     return not url.startswith(("http://localhost:", "http://127.0.0.1:", "data:", "blob:"))
-
-
-def _is_own(text: str) -> bool:
-    return text.startswith(OWN_WORDS)
