@@ -13,15 +13,27 @@ from tests.conftest import ROOT
 from tests_browser.ends import StreamEnds
 from tests_browser.lab import Lab, running
 from tests_browser.notebook import Notebook
+from tests_browser.screenshots import Screenshots
 from tools.screenshot import BROWSERS
 
 CHUNK_SECONDS = 0.25  # slower than ipykernel passes on what is printed: each 0.2 s
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let pictures be taken (pytest calls this)."""
+    parser.addoption("--take-screenshots", action="store_true", help="write the pictures of docs/ anew")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse to begin without a browser (pytest calls this)."""
     if not any(map(shutil.which, BROWSERS)):
         raise pytest.UsageError("no chromium is installed; run make packages")
+
+
+@pytest.fixture
+def screenshots(request: pytest.FixtureRequest) -> Screenshots:
+    """Return what takes, or compares, the pictures of the README."""
+    return Screenshots(ROOT / "docs", request.config.getoption("--take-screenshots"))
 
 
 @pytest.fixture(scope="session")

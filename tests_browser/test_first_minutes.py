@@ -51,7 +51,10 @@ def test_port_that_is_taken_and_folder_that_is_read_only(
             notebook.wait()
             assert notebook.errors() == []
             notebook.save()
-            page.get_by_text("read-only", exact=False).or_(page.get_by_text("Permission denied")).first.wait_for()
+            told = page.get_by_text("read-only").or_(page.get_by_text("Permission denied")).first
+            told.wait_for()
+            page.screenshot(path="/tmp/ro.png")
+            page.close()  # before the server
 
 
 def test_nothing_is_asked_of_the_network(browser: Browser, lab: Lab) -> None:

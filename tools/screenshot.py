@@ -48,6 +48,9 @@ def take(report: Path, picture: Path) -> None:
 
 def main() -> int:
     """Write `docs/report.png`."""
+    if not any(map(shutil.which, BROWSERS)):
+        print("screenshot: no chromium is installed; run make packages.", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory() as folder:
         take(run_all(Path(folder)), PICTURE)
     print(PICTURE.relative_to(ROOT))
