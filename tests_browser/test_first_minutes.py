@@ -53,7 +53,6 @@ def test_port_that_is_taken_and_folder_that_is_read_only(
             notebook.save()
             told = page.get_by_text("read-only").or_(page.get_by_text("Permission denied")).first
             told.wait_for()
-            page.screenshot(path="/tmp/ro.png")
             page.close()  # before the server
 
 
