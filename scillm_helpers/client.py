@@ -111,7 +111,10 @@ class Client:
         call = {**self.kwargs, **kwargs}
         bounded = functools.partial(self._attempt, call)
         try:
-            return tenacity.Retrying(**policy(self.settings))(bounded)
+            reply = tenacity.Retrying(**policy(self.settings))(bounded)
+            if call.get("stream"):
+                interrupts.closing(reply)
+            return reply
         except Exception as error:
             self._explain(error, call)
             raise

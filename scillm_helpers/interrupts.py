@@ -7,12 +7,27 @@ stream was closed.
 
 import asyncio
 import sys
+import threading
+import weakref
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+from .streaming import close_plain
+
 # ipykernel turns Interrupt into the first in a plain cell, and into the second in one that awaits.
 INTERRUPTS = (KeyboardInterrupt, asyncio.CancelledError)
+
+_streams: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def closing(stream: Any) -> None:
+    """Have an interrupt close a stream that the main thread reads with a plain `for`.
+
+    One that falls between two reads would leave it open: nothing of HTTP is on the stack then, and LiteLLM keeps it.
+    """
+    if threading.current_thread() is threading.main_thread():
+        _streams.add(stream)
 
 
 def show_briefly() -> None:
@@ -29,7 +44,10 @@ def show_briefly() -> None:
 def _show(
     shell: Any, kind: type[BaseException], error: BaseException, trace: TracebackType, tb_offset: int | None = None
 ) -> None:
-    """Show an interrupt (IPython calls this)."""
+    """Close what was being read, and show an interrupt (IPython calls this)."""
+    for stream in list(_streams):
+        close_plain(stream)
+    _streams.clear()
     own = [step for step in _steps(trace) if step.tb_frame.f_globals is shell.user_global_ns] or [trace]
     # IPython leaves out the first of them.
     lines = _plain(shell.InteractiveTB, kind, error, _joined([own[0], *own]))

@@ -84,7 +84,6 @@ def notebook(request: pytest.FixtureRequest, lab: Lab, open_notebook: Callable[[
 def test_interrupt_stops_the_stream(notebook: Notebook, endpoint: Endpoint, ends: StreamEnds) -> None:
     """However the cell reads, whether chunks come or the stream hangs, and with nest_asyncio applied."""
     for cell, fault in product(range(3, notebook.size), ("ok", "stall")):
-        print(cell, fault)
         ends.forget()
         with endpoint.faults.scripted(fault):
             notebook.run(cell)
