@@ -1,7 +1,10 @@
 """An interrupt is shown in the lines of the user's cells, and holds nothing else."""
 
+import os
 import subprocess
 import sys
+
+from scillm_helpers.endpoint.serve import Endpoint
 
 SCRIPT = """
 import gc, sys, types, weakref
@@ -50,3 +53,31 @@ def test_only_the_cells_are_shown_and_the_rest_is_let_go() -> None:
 def test_own_handler_of_exceptions_stays() -> None:
     """Who has set one has meant it."""
     assert _output(own=True).endswith("their own\n")
+
+
+READING = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance(colors="nocolor")
+shell.run_cell('''
+from scillm_helpers import connect
+llm = connect()
+stream = llm.completion(messages=[{"role": "user", "content": "Tell me a 10 word story."}], stream=True)
+next(stream)
+raise KeyboardInterrupt
+''')
+input()
+"""
+
+
+def test_interrupt_between_two_reads_closes_the_stream(endpoint: Endpoint) -> None:
+    """A variable still has it, and nothing of HTTP was on the stack."""
+    asked = len(endpoint.log.entries)
+    command = [sys.executable, "-c", READING]
+    with endpoint.faults.scripted("stall"):
+        process = subprocess.Popen(
+            command, env=os.environ | endpoint.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        entry = endpoint.log.wait_for(asked + 1, 60)[-1]
+        assert process.poll() is None
+        process.communicate("\n")
+    assert (entry.stream, entry.whole) == (True, False)
