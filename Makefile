@@ -1,4 +1,4 @@
-# smoke · report · test · lab · tutorials · site · lint · bench · screenshot. Each sets up all it needs in .venv.
+# smoke · report · test · test-browser · lab · tutorials · site · lint · bench · screenshot. Each sets up all it needs in .venv.
 #
 # For CI, and the same by hand:
 #   packages          installs what the tests call and a clean machine may lack (Debian, Ubuntu)
@@ -34,7 +34,7 @@ RUNS ?= runs/latest
 SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
 export MATCH
 
-.PHONY: smoke report test lab tutorials site lint bench screenshot clean
+.PHONY: smoke report test test-browser lab tutorials site lint bench screenshot clean
 .PHONY: packages smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
@@ -46,8 +46,11 @@ report: $(RUN)
 test: $(DEV) $(OPENAI)
 	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
 
+test-browser: $(DEV) $(SITE)
+	$(KEYLESS) $(BIN)/python -m pytest tests_browser
+
 lab: $(DEV)
-	$(BIN)/python -m jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(BIN)/python -m tools.lab
 
 tutorials: $(DEV)
 	$(KEYLESS) $(BIN)/python -m tools.tutorials
@@ -66,6 +69,7 @@ bench: $(BENCH) $(STAND_INS)
 
 screenshot: $(DEV) $(SITE)
 	$(KEYLESS) $(BIN)/python -m tools.screenshot
+	$(KEYLESS) $(BIN)/python -m pytest tests_browser -m screenshot --take-screenshots
 
 packages:
 	.ci/packages

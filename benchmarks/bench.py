@@ -42,6 +42,7 @@ class Bench:
             self._kernels()
             self._reports()
             self._requests()
+            self._first_minutes()
         self._copies()
 
     def _warm_up(self) -> None:
@@ -93,6 +94,10 @@ class Bench:
     def _requests(self) -> None:
         self.results.requests_ms.append(json.loads(self._program("stand_ins", str(self.results.plan.requests))))
         self._keep(f"a request that is not streamed: {self.results.requests_ms[-1]} ms")
+
+    def _first_minutes(self) -> None:
+        self.results.first_minutes_s.append(json.loads(self._program("first_minutes")))
+        self._keep(f"import, and connect() in a warm kernel: {self.results.first_minutes_s[-1]} s")
 
     def _kernels(self) -> None:
         for name, kept in (("local-provisioner", self.results.cold_mb), ("scillm-warm", self.results.warm_mb)):

@@ -43,6 +43,7 @@ class Results:
     redaction_s: list[list[float]] = field(default_factory=list)  # its CPU, and the wall of `many` cases
     large_report: list[list[float]] = field(default_factory=list)  # seconds of 500 cases x 200 nights, and bytes
     requests_ms: list[dict[str, float]] = field(default_factory=list)  # the median of each stand-in
+    first_minutes_s: list[list[float]] = field(default_factory=list)  # import, and connect() in a warm kernel
     warm_mb: list[list[float]] = field(default_factory=list)
 
     def write(self, path: Path) -> None:

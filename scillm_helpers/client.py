@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import tenacity
 
+from . import interrupts
 from .errors import AuthError, EndpointError, UnknownModelError
 from .kinds import kind_of
 from .ledger import LEDGER
@@ -33,6 +34,7 @@ def connect(model: str | None = None, purpose: Purpose | None = None, settings: 
     has to be asked for its models and does not answer.
     """
     settings = settings or Settings.from_env()
+    interrupts.show_briefly()
     backend = settings.library()
     api_base, api_key = _endpoint(settings)
     chosen = model or settings.model_for(purpose) or _first_model(api_base, api_key, settings.timeout)
@@ -109,7 +111,10 @@ class Client:
         call = {**self.kwargs, **kwargs}
         bounded = functools.partial(self._attempt, call)
         try:
-            return tenacity.Retrying(**policy(self.settings))(bounded)
+            reply = tenacity.Retrying(**policy(self.settings))(bounded)
+            if call.get("stream"):
+                interrupts.closing(reply)
+            return reply
         except Exception as error:
             self._explain(error, call)
             raise

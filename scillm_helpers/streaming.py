@@ -139,10 +139,7 @@ class TextStream:
 
     def close(self) -> None:
         """Close the connection of a stream that is read without await. Closing twice does no harm."""
-        # LiteLLM's wrapper closes with await only; OpenAI's stream inside it has a plain `close`.
-        inner = getattr(self._stream, "completion_stream", None) or self._stream
-        if close := getattr(inner, "close", None):
-            close()
+        close_plain(self._stream)
 
     def _take(self, chunk: Any) -> str:
         """Count a chunk and return its text: "" for one that has only a role, a reason or the usage."""
@@ -174,6 +171,14 @@ class TextStream:
                 f"The stream ended after {self.chunks} chunks without a finish reason; call again, or keep `.text`."
             )
             raise StreamCutError(message, self.text)
+
+
+def close_plain(stream: Any) -> None:
+    """Close the connection of a stream that is read without await. Closing twice does no harm."""
+    # LiteLLM's wrapper closes with await only; OpenAI's stream inside it has a plain `close`.
+    inner = getattr(stream, "completion_stream", None) or stream
+    if close := getattr(inner, "close", None):
+        close()
 
 
 def _is_routed(stream: Any) -> bool:

@@ -1,7 +1,6 @@
-"""Take the pictures that the README shows: of a report, and of a printed tutorial.
+"""Run every notebook with every embedded model, and take the picture of the report that the README shows.
 
-`make screenshot` calls this. For the report every notebook runs with every embedded model, three times, so that there
-is a past; the tutorial is a page of the site that has this report.
+`make screenshot` calls this. Three runs, so that there is a past.
 """
 
 import os
@@ -13,11 +12,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tools.site import build
-
 ROOT = Path(__file__).parent.parent
-REPORT = ROOT / "docs" / "report.png"
-TUTORIAL = ROOT / "docs" / "tutorial.png"
+PICTURE = ROOT / "docs" / "report.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _RUNS = 3
 
@@ -39,26 +35,25 @@ def run_all(folder: Path) -> Path:
     return folder / str(_RUNS - 1) / "report.html"
 
 
-def take(shown: Path, picture: Path, height: int = 1150) -> None:
-    """Take the picture of a page as a reader first sees it; `height` is in pixels."""
+def take(report: Path, picture: Path) -> None:
+    """Take the picture of a page as a reader first sees it."""
     browser = next(filter(None, map(shutil.which, BROWSERS)))
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        page = chromium.new_page(color_scheme="light", viewport={"width": 1200, "height": height})
-        page.goto(shown.as_uri())
+        page = chromium.new_page(color_scheme="light", viewport={"width": 1200, "height": 1150})
+        page.goto(report.as_uri())
         page.screenshot(path=picture)
         chromium.close()
 
 
 def main() -> int:
-    """Write `docs/report.png` and `docs/tutorial.png`."""
+    """Write `docs/report.png`."""
+    if not any(map(shutil.which, BROWSERS)):
+        print("screenshot: no chromium is installed; run make packages.", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory() as folder:
-        report = run_all(Path(folder))
-        take(report, REPORT)
-        build(Path(folder, "site"), report.parent)
-        take(Path(folder, "site", "02_streaming.html"), TUTORIAL, height=1250)
-    for picture in (REPORT, TUTORIAL):
-        print(picture.relative_to(ROOT))
+        take(run_all(Path(folder)), PICTURE)
+    print(PICTURE.relative_to(ROOT))
     return 0
 
 

@@ -1,0 +1,53 @@
+"""Every notebook runs in JupyterLab, twice, and what it streams grows on the page."""
+
+import re
+from collections.abc import Callable
+
+import nbformat
+import pytest
+
+from tests.conftest import ROOT
+from tests_browser.ends import StreamEnds
+from tests_browser.notebook import Notebook
+from tests_browser.watching import growth, unsteady
+
+NAMES = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+def streaming_cells(name: str) -> list[int]:
+    """Return the code cells that show a stream of the endpoint as it comes; a practice endpoint has another pace."""
+    cells = nbformat.read(ROOT / "notebooks" / name, as_version=4).cells
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    return [
+        place
+        for place, source in enumerate(sources)
+        if re.search(r"^ *(async )?for \w+ in .*\n(.*\n)*.*(end=|\.update\()", source, re.MULTILINE)
+        and "acompletion" in source + sources[place - 1]
+        and "practice" not in source
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_all_and_again(name: str, open_notebook: Callable[[str], Notebook], ends: StreamEnds) -> None:
+    """No error shows; each streamed text has grown three times before its stream ended; and so again."""
+    notebook = open_notebook(name)
+    for number in range(2):
+        ends.forget()
+        notebook.run_all()
+        notebook.wait()
+        assert notebook.errors() == []
+        first = 1 + number * notebook.size
+        assert notebook.prompts() == [f"[{count}]:" for count in range(first, first + notebook.size)]
+        for cell in streaming_cells(name):
+            series = notebook.shown(cell)
+            begun = next(shown.at for shown in series if shown.text)
+            end = next(at for at, _ in ends.so_far() if at > begun)
+            assert len(growth(series, end)) >= 3, (cell, series, end)
+            assert not [fault for fault in unsteady(series) if fault.startswith("text")]
+
+
+def test_streaming_cells_are_found() -> None:
+    """Else the test above would watch nothing."""
+    assert streaming_cells("02_streaming.ipynb") == [3, 4, 6, 7]
+    assert streaming_cells("05_tools.ipynb") == [10]
+    assert not any(map(streaming_cells, ["01_setup.ipynb", "06_retries.ipynb", "08_batch.ipynb", "10_errors.ipynb"]))

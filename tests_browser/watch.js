@@ -1,0 +1,49 @@
+// What a reader sees of each code cell, whenever it changes; `at` is in milliseconds, as the endpoint's clock counts.
+// Loaded into a page with an open notebook; a second time it forgets what it has seen.
+(() => {
+  window.watch?.stop();
+  const cells = () => [...document.querySelectorAll(".jp-Notebook .jp-CodeCell")];
+  const outputs = [], prompts = [], keys = [], started = new Set();
+  const last = { text: new Map(), height: new Map(), scroll: new Map(), prompt: new Map() };
+  const changed = (what, cell, value) => last[what].get(cell) !== value && last[what].set(cell, value);
+
+  const look = () => {
+    const at = Date.now();
+    const scroll = document.querySelector(".jp-WindowedPanel-outer")?.scrollTop ?? 0;
+    cells().forEach((node, cell) => {
+      const prompt = node.querySelector(".jp-InputPrompt")?.textContent ?? "";
+      if (changed("prompt", cell, prompt)) prompts.push({ cell, at, text: prompt });
+      if (prompt.includes("*")) started.add(cell);
+      const area = node.querySelector(".jp-Cell-outputArea");
+      const shown = [...(area?.querySelectorAll(".jp-OutputArea-output") ?? [])];
+      const text = shown.map((output) => output.textContent).join("");
+      const height = area?.offsetHeight ?? 0;
+      const news = [changed("text", cell, text), changed("height", cell, height), changed("scroll", cell, scroll)];
+      if (news.some(Boolean)) outputs.push({ cell, at, text, height, scroll });
+    });
+  };
+  const press = (event) => keys.push({ at: Date.now(), key: event.key });
+  const mutations = new MutationObserver(look);
+  const sizes = new ResizeObserver(look);
+  const notebook = document.querySelector(".jp-Notebook");
+  mutations.observe(notebook, { subtree: true, childList: true, characterData: true });
+  cells().forEach((node) => sizes.observe(node));
+  notebook.addEventListener("scroll", look, true);
+  document.addEventListener("keydown", press, true);
+  look();
+  started.clear();
+
+  window.watch = {
+    outputs,
+    prompts,
+    keys,
+    // Whether these cells have been started since, and none of them is waiting or running.
+    finished: (wanted) => wanted.every((cell) => started.has(cell) && !last.prompt.get(cell).includes("*")),
+    stop: () => {
+      mutations.disconnect();
+      sizes.disconnect();
+      notebook.removeEventListener("scroll", look, true);
+      document.removeEventListener("keydown", press, true);
+    },
+  };
+})();
