@@ -47,7 +47,7 @@ test: $(DEV) $(OPENAI)
 	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
 
 test-browser: $(DEV) $(SITE)
-	$(KEYLESS) $(BIN)/python -m pytest tests_browser
+	$(KEYLESS) $(BIN)/python -m pytest -n 2 tests_browser
 
 lab: $(DEV)
 	$(BIN)/python -m tools.lab

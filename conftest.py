@@ -27,7 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Each of their tests takes seconds of `scillm-smoke`, or of kernels, and shares nothing with another.
 _LONG = "budget chaos history matrix nbval replay resume smoke smoke_bounds smoke_refusals"
-_APART = {f"tests/test_{name}.py" for name in _LONG.split()}
+_APART = {f"tests/test_{name}.py" for name in _LONG.split()} | {
+    f"tests_browser/test_{name}.py" for name in ("interrupt", "notebooks")
+}
 
 
 class _Scheduling(LoadScopeScheduling):

@@ -1,6 +1,5 @@
 """One JupyterLab, one endpoint and one browser for all tests; a page for each."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 
@@ -11,8 +10,9 @@ from scillm_helpers.endpoint import serve
 from tests import browser as browsers
 from tests.conftest import ROOT
 from tests_browser.ends import StreamEnds
-from tests_browser.lab import Lab, running
+from tests_browser.lab import Lab, environ_on, running
 from tests_browser.notebook import Notebook
+from tests_browser.pages import watched
 from tests_browser.screenshots import Screenshots
 from tools.screenshot import BROWSERS
 
@@ -58,9 +58,8 @@ def ends(_ends: StreamEnds) -> StreamEnds:
 
 @pytest.fixture(scope="session")
 def lab_environ(endpoint: serve.Endpoint) -> dict[str, str]:
-    """Return the environment of a JupyterLab: on that endpoint, with the gates open."""
-    gates = {"SCILLM_ALLOW_STREAM_SMOKE": "1", "SCILLM_ALLOW_TOOLS_SMOKE": "1"}
-    return {"PATH": os.environ["PATH"], "NO_PROXY": "127.0.0.1,localhost", **gates, **endpoint.environ}
+    """Return the environment of that JupyterLab."""
+    return environ_on(endpoint)
 
 
 @pytest.fixture(scope="session")
@@ -84,14 +83,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """Return an empty page; at the end it has asked nobody but this machine, and complained about nothing."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    seen: list[str] = []
-    context.on("request", lambda request: seen.append(request.url) if _is_elsewhere(request.url) else None)
-    context.on("console", lambda message: seen.append(message.text) if message.type == "error" else None)
-    context.on("weberror", lambda error: seen.append(str(error.error)))
-    yield context.new_page()
-    context.close()
-    assert seen == []
+    with watched(browser, viewport={"width": 1280, "height": 900}) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -99,7 +92,3 @@ def open_notebook(page: Page, lab: Lab) -> Iterator[Callable[[str], Notebook]]:
     """Open a notebook of JupyterLab's folder; its kernel is ended after."""
     yield lambda name: Notebook(page, lab, name)
     lab.end_kernels()
-
-
-def _is_elsewhere(url: str) -> bool:
-    return not url.startswith(("http://localhost:", "http://127.0.0.1:", "data:", "blob:"))

@@ -1,5 +1,6 @@
 """A real JupyterLab, as `make lab` starts it, in a folder and a home of its own."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 
+from scillm_helpers.endpoint.serve import Endpoint
 from tests.conftest import ROOT
 
 
@@ -44,6 +46,12 @@ class Lab:
         with httpx.Client(base_url=self.base, headers={"Authorization": f"token {self.token}"}) as client:
             for session in client.get("/api/sessions").json():
                 client.delete(f"/api/sessions/{session['id']}")
+
+
+def environ_on(endpoint: Endpoint) -> dict[str, str]:
+    """Return the environment of a JupyterLab: on that endpoint, with the gates open."""
+    gates = {"SCILLM_ALLOW_STREAM_SMOKE": "1", "SCILLM_ALLOW_TOOLS_SMOKE": "1"}
+    return {"PATH": os.environ["PATH"], "NO_PROXY": "127.0.0.1,localhost", **gates, **endpoint.environ}
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class Notebook:
     def run_all(self) -> None:
         """Run all cells by the menu, and watch them."""
         self._watch()
-        self._menu("Run", "Run All Cells")
+        self.choose("Run", "Run All Cells")
 
     def run(self, cell: int) -> None:
         """Select a cell and press Ctrl-Enter, and watch it."""
@@ -66,7 +66,7 @@ class Notebook:
 
     def restart(self) -> None:
         """Restart the kernel by the menu."""
-        self._menu("Kernel", "Restart Kernel…")
+        self.choose("Kernel", "Restart Kernel…")
         self.page.get_by_role("button", name="Confirm Kernel Restart").click()
         self.wait_for_kernel()
 
@@ -110,10 +110,11 @@ class Notebook:
         assert "*" not in changes[-1]["text"]
         return float(changes[-1]["at"]) / 1000
 
-    def _menu(self, *names: str) -> None:
-        menu, item = names
+    def choose(self, menu: str, *items: str) -> None:
+        """Choose from JupyterLab's menus, by the names that stand there."""
         self.page.locator("#jp-MainMenu").get_by_role("menuitem", name=menu, exact=True).click()
-        self.page.locator(".lm-Menu").get_by_role("menuitem").filter(has_text=item).first.click()
+        for item in items:
+            self.page.locator(".lm-Menu").get_by_role("menuitem").filter(has_text=item).first.click()
 
     def _watch(self) -> None:
         self.page.evaluate(_WATCH)

@@ -16,8 +16,9 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser import inaccessible, launched, opened
+from tests.browser import inaccessible, opened
 from tests.conftest import ROOT
+from tests_browser.screenshots import Screenshots
 
 LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 LAB = "http://localhost:8888/lab/tree"
@@ -69,13 +70,6 @@ def base(site: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start a browser for these tests."""
-    with launched() as started:
-        yield started
 
 
 @pytest.fixture
@@ -168,6 +162,13 @@ def test_notebook_is_opened_and_downloaded(visit: Callable[..., Page]) -> None:
             page.get_by_role("link", name="Download").click()
         assert started.value.suggested_filename == f"{name}.ipynb"
         assert started.value.path().read_bytes() == (ROOT / "notebooks" / f"{name}.ipynb").read_bytes()
+
+
+@pytest.mark.screenshot
+def test_picture_of_a_tutorial(visit: Callable[..., Page], screenshots: Screenshots) -> None:
+    """As a reader first sees it."""
+    page = visit("02_streaming.html", color_scheme="light", viewport={"width": 1200, "height": 1250})
+    screenshots(page, "tutorial", part="main")
 
 
 def test_stored_outputs_are_shown(visit: Callable[..., Page]) -> None:

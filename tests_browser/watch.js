@@ -1,6 +1,7 @@
 // What a reader sees of each code cell, whenever it changes; `at` is in milliseconds, as the endpoint's clock counts.
 // Loaded into a page with an open notebook; a second time it forgets what it has seen.
 (() => {
+  const ERROR = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]';
   window.watch?.stop();
   const cells = () => [...document.querySelectorAll(".jp-Notebook .jp-CodeCell")];
   const outputs = [], prompts = [], keys = [], started = new Set();
@@ -37,8 +38,16 @@
     outputs,
     prompts,
     keys,
-    // Whether these cells have been started since, and none of them is waiting or running.
-    finished: (wanted) => wanted.every((cell) => started.has(cell) && !last.prompt.get(cell).includes("*")),
+    // Whether these cells have been started since, and have run, or were left out because one of them failed.
+    // A prompt is empty for a moment as its turn comes.
+    finished: (wanted) => {
+      const prompts = wanted.map((cell) => last.prompt.get(cell));
+      const failed = wanted.some((cell) => cells()[cell].querySelector(ERROR));
+      return (
+        wanted.every((cell) => started.has(cell)) &&
+        (failed ? !prompts.some((text) => text.includes("*")) : prompts.every((text) => /\d/.test(text)))
+      );
+    },
     stop: () => {
       mutations.disconnect();
       sizes.disconnect();
