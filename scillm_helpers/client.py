@@ -130,15 +130,18 @@ class Client:
             raise
 
     def _attempt(self, call: dict[str, Any]) -> Any:
+        # Its import may take longer than an attempt; and one that Interrupt breaks off cannot be made again.
+        library = _within(None, lambda: self.library)
         try:
-            return _within(self._bound(call), lambda: self.library.completion(**call))
+            return _within(self._bound(call), lambda: library.completion(**call))
         except TimeoutError as error:
             raise self._timeout(call) from error
 
     async def _aattempt(self, call: dict[str, Any]) -> Any:
+        library = await asyncio.to_thread(lambda: self.library)
         try:
             async with asyncio.timeout(self._bound(call)):
-                return await self.library.acompletion(**call)
+                return await library.acompletion(**call)
         except TimeoutError as error:
             raise self._timeout(call) from error
 
@@ -211,8 +214,8 @@ def _load(backend: str, force_httpx: bool) -> ModuleType:
     return cast(ModuleType, library)
 
 
-def _within(seconds: float, call: Callable[[], Any]) -> Any:
-    """Return what `call` returns; raises TimeoutError after `seconds`.
+def _within(seconds: float | None, call: Callable[[], Any]) -> Any:
+    """Return what `call` returns; raises TimeoutError after `seconds`, or never.
 
     An HTTP client's own timeout bounds each read, so that a server which sends a byte now and
     then is waited for without end. The call goes on in its thread, which dies with the process.

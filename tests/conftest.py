@@ -1,5 +1,6 @@
 """What several tests need: a clean environment, a running endpoint, a server that does as it is told."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from tests.harness import Smoke
 from tests.scripted import ScriptedServer, serving
 
 ROOT = Path(__file__).parent.parent
+# Some tests import LiteLLM themselves, which would try to download its price map, and wait between its attempts.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 VARIABLES = [str(f.validation_alias) for f in Settings.model_fields.values()]
 
 

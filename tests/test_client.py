@@ -238,3 +238,18 @@ def test_scillm_backend_takes_its_own_route(tmp_path: Path, endpoint: serve.Endp
     called = eval(done.stdout)
     assert (called["custom_llm_provider"], called["api_key"]) == ("openai_like", None)
     assert called["extra_headers"] == {"Authorization": f"Bearer {endpoint.api_key}"}
+
+
+@pytest.mark.parametrize("call", ["llm.completion(messages=[])", "loops.run(llm.acompletion(messages=[]))"])
+def test_import_of_the_library_is_no_part_of_an_attempt(tmp_path: Path, endpoint: serve.Endpoint, call: str) -> None:
+    """A first call with a short timeout is not given up because its import takes longer."""
+    (tmp_path / "scillm.py").write_text(
+        "import time\n"
+        "time.sleep(0.5)\n"
+        "def completion(**call):\n    return 'answered'\n"
+        "async def acompletion(**call):\n    return 'answered'\n"
+    )
+    script = f"from scillm_helpers import connect, loops; llm = connect(); print({call})"
+    environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path), "LITELLM_TIMEOUT": "0.2"} | endpoint.environ
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environ)
+    assert (done.stdout, done.stderr) == ("answered\n", "")

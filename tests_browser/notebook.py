@@ -114,7 +114,7 @@ class Notebook:
         """Choose from JupyterLab's menus, by the names that stand there."""
         self.page.locator("#jp-MainMenu").get_by_role("menuitem", name=menu, exact=True).click()
         for item in items:
-            self.page.locator(".lm-Menu").get_by_role("menuitem").filter(has_text=item).first.click()
+            self.page.locator(".lm-Menu .lm-Menu-itemLabel").filter(has_text=item).first.click()
 
     def _watch(self) -> None:
         self.page.evaluate(_WATCH)

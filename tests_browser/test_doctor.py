@@ -16,9 +16,8 @@ from tests_browser.lab import environ_on
 from tests_browser.screenshots import Screenshots
 
 COLUMNS = 88
-_PROGRESS = re.compile(
-    r"\x1b\[\?25l.*?\x1b\[2K", re.DOTALL
-)  # from where the cursor is hidden to where the line is erased
+# From where the cursor is hidden to where the line is erased.
+_PROGRESS = re.compile(r"\x1b\[\?25l.*?\x1b\[1A\x1b\[2K", re.DOTALL)
 PAGE = """<!DOCTYPE html><meta charset="utf-8"><style>body {{ background: {background}; color: {foreground}; margin: 20px }}</style>
 <body><pre style="font: 14px/1.35 'DejaVu Sans Mono', monospace; margin: 0"><code style="font: inherit">{code}</code></pre>"""
 

@@ -39,11 +39,12 @@
     prompts,
     keys,
     // Whether these cells have been started since, and have run, or were left out because one of them failed.
-    // A prompt is empty for a moment as its turn comes.
+    // A prompt is empty, or has its number, for a moment as its turn comes: the kernel is idle again after that.
     finished: (wanted) => {
       const prompts = wanted.map((cell) => last.prompt.get(cell));
       const failed = wanted.some((cell) => cells()[cell].querySelector(ERROR));
       return (
+        document.querySelector("#jp-main-statusbar").textContent.includes("| Idle") &&
         wanted.every((cell) => started.has(cell)) &&
         (failed ? !prompts.some((text) => text.includes("*")) : prompts.every((text) => /\d/.test(text)))
       );

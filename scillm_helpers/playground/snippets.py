@@ -2,13 +2,16 @@
 
 import json
 import shlex
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
-from pprint import pformat
 from typing import Any
+
+from rich.pretty import pretty_repr
 
 from .form import Picture
 
+_WIDTH = 80  # characters of a line in Python, where no text in it is longer
 _MARK = "\0"  # where a picture stands that is read from its file: no JSON has this character in it
 
 Names = Mapping[str, str]  # data URL -> file name
@@ -58,7 +61,7 @@ def python(request: Mapping[str, Any], names: Names) -> str:
         '    custom_llm_provider="custom_openai",',
     ]
     for name, value in _replaced(request, {url: _Name(variable) for url, variable in variables.items()}).items():
-        lines.append(f"    {name}={_literal(value, len(name) + 5)},")
+        lines.append(textwrap.indent(f"{name}={pretty_repr(value, max_width=_WIDTH)},", "    "))
     lines += [
         ")",
         "for chunk in stream:",
@@ -102,7 +105,3 @@ def _replaced(value: Any, replacements: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [_replaced(part, replacements) for part in value]
     return replacements.get(value, value) if isinstance(value, str) else value
-
-
-def _literal(value: Any, indent: int) -> str:
-    return pformat(value, width=100 - indent, sort_dicts=False).replace("\n", "\n" + " " * indent)
