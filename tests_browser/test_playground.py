@@ -37,8 +37,9 @@ def live() -> Iterator[serve.Endpoint]:
 def own_lab(live: serve.Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Run JupyterLab on that endpoint."""
     folder = tmp_path_factory.mktemp("playground")
-    shutil.copy(ROOT / "notebooks" / NAME, folder)
-    with running(folder, folder / "home", environ_on(live), "--no-browser") as started:
+    (notebooks := folder / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks" / NAME, notebooks)
+    with running(notebooks, folder / "home", environ_on(live), "--no-browser") as started:
         yield started
 
 
@@ -101,7 +102,7 @@ def test_picture_while_an_answer_streams(panel: Locator, live: serve.Endpoint, s
     """Half of it has come: the endpoint holds the rest back."""
     with live.faults.scripted("stall"):
         _send(panel, "Tell me a story of 60 words.")
-        panel.locator(".scillm-answer").get_by_text("a small red").wait_for()
+        panel.locator(".scillm-answer").get_by_text("the rain that night.").wait_for()
     screenshots(panel.page, "playground", part=".scillm-playground")
     panel.get_by_role("button", name="Stop").click()
     _ready(panel)
