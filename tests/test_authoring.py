@@ -10,8 +10,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from scillm_helpers.authoring import check, leaks, shape, stored
-from scillm_helpers.authoring.new import TEMPLATE
+from scillm_helpers.smoke.authoring import check, leaks, shape, stored
+from scillm_helpers.smoke.authoring.new import TEMPLATE
 from tests.conftest import ROOT
 from tests.harness import Smoke, refused
 from tools.stored import same

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from scillm_helpers.authoring import check
-from scillm_helpers.authoring.findings import bash_blocks
 from scillm_helpers.endpoint import serve
 from scillm_helpers.endpoint.catalogue import MODELS
 from scillm_helpers.images import DEMO_IMAGE
+from scillm_helpers.smoke.authoring import check
+from scillm_helpers.smoke.authoring.findings import bash_blocks
 from tests.conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

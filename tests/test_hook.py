@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scillm_helpers.authoring.new import TEMPLATE
+from scillm_helpers.smoke.authoring.new import TEMPLATE
 from tests.conftest import ROOT
 
 HOOK = "scillm-smoke-check"

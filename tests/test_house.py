@@ -45,7 +45,7 @@ def _modules(*names: str) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_imports_follow_the_rules(path: Path) -> None:
-    """Flat modules import no wing (but client, late, the server); the authors' wing alone imports the harness, whose command line alone imports the doctor."""
+    """Flat modules import no wing (but client, late, the server); nothing imports the harness, and its command line alone the doctor."""
     wing = _wing(_name(path))
     late = path.name == "cli.py"  # each command brings its own
     allowed = {
@@ -57,10 +57,9 @@ def test_imports_follow_the_rules(path: Path) -> None:
             "client", "environment", "errors", "images", "json_mode", "kinds", "listing", "settings", "endpoint.serve"
         ),
         "playground": _modules("client", "errors", "figures", "images", "json_mode", "kinds", "prices", "streaming"),
-        "authoring": _modules("errors", "records", "smoke.folder", "smoke.plan", "smoke.redact", "smoke.source"),
         "smoke": _modules("settings", "environment", "errors", "records", "kinds", "listing", "prices")
         | _modules("kernels.zygotes", "kernels.recipe", "endpoint.serve", "endpoint.log")
-        | (_modules("doctor.command", "authoring.check", "authoring.new") if late else set()),
+        | (_modules("doctor.command") if late else set()),
     }[wing]
     for imported in _imports(path):
         own = _wing(imported) == wing

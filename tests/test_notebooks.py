@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scillm_helpers.authoring import check, stored
-from scillm_helpers.authoring.new import TEMPLATE
+from scillm_helpers.smoke.authoring import check, stored
+from scillm_helpers.smoke.authoring.new import TEMPLATE
 from tests.conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

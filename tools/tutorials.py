@@ -11,8 +11,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from scillm_helpers.authoring.new import TEMPLATE
-from scillm_helpers.authoring.stored import stamp
+from scillm_helpers.smoke.authoring.new import TEMPLATE
+from scillm_helpers.smoke.authoring.stored import stamp
 from tools.stored import same
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"

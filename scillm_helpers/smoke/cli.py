@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from ..environment import environment
 from ..errors import CassetteError, EndpointError, FaultError, RunError, SettingsError, UsageError
+from . import values
 
 INTERRUPTED = 130
 
@@ -58,32 +59,38 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--jobs",
-        type=_jobs,
+        type=values.jobs,
         default=3 * (os.cpu_count() or 1),
         metavar="N",
         help="notebooks at a time (default: three times the cores; they wait for the endpoint most of the time)",
     )
     run.add_argument(
-        "--deadline", type=_seconds, default=120.0, metavar="S", help="seconds for one notebook (default: 120)"
+        "--deadline", type=values.seconds, default=120.0, metavar="S", help="seconds for one notebook (default: 120)"
     )
-    run.add_argument("--cell-deadline", type=_seconds, metavar="S", help="seconds for one cell (default: no limit)")
+    run.add_argument(
+        "--cell-deadline", type=values.seconds, metavar="S", help="seconds for one cell (default: no limit)"
+    )
     run.add_argument(
         "--retries",
-        type=_retries,
+        type=values.retries,
         default=0,
         metavar="N",
         help="try what failed for rate_limit, capacity, timeout or connection again, N times (default: 0)",
     )
-    run.add_argument("--max-tokens", type=_tokens, metavar="N", help="start no case once the run has used N tokens")
-    run.add_argument("--max-cost", type=_cost, metavar="USD", help="start no case once the run has cost that much")
+    run.add_argument(
+        "--max-tokens", type=values.tokens, metavar="N", help="start no case once the run has used N tokens"
+    )
+    run.add_argument(
+        "--max-cost", type=values.cost, metavar="USD", help="start no case once the run has cost that much"
+    )
     run.add_argument(
         "--price",
         nargs=2,
-        type=_dollars,
+        type=values.dollars,
         metavar=("IN", "OUT"),
         help="US dollars for a million tokens of prompts and of replies (default: what LiteLLM knows of the model)",
     )
-    run.add_argument("--out", type=_folder, metavar="DIR", help="the run's folder (default: runs/<id>)")
+    run.add_argument("--out", type=values.folder, metavar="DIR", help="the run's folder (default: runs/<id>)")
     _add_history(run)
     run.add_argument("--resume", metavar="RUN", help="execute what has not passed in that run: its folder, or its id")
     run.set_defaults(command=_run)
@@ -97,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--import",
         dest="imports",
         nargs="+",
-        type=_path,
+        type=values.path,
         default=[],
         metavar="PATH",
         help="add the runs of these results.json files or folders first",
@@ -117,7 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(command=_doctor)
 
     serve = commands.add_parser("serve", help="serve the embedded endpoint", description=_serve.__doc__)
-    serve.add_argument("--port", type=_port, default=0, metavar="N", help="a port on 127.0.0.1 (default: a free one)")
+    serve.add_argument(
+        "--port", type=values.port, default=0, metavar="N", help="a port on 127.0.0.1 (default: a free one)"
+    )
     serve.add_argument(
         "--fault",
         dest="faults",
@@ -137,11 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument(
         "--record",
-        type=_folder,
+        type=values.folder,
         metavar="DIR",
         help="ask the live endpoint instead, and keep what it answers in cassettes in this folder",
     )
-    serve.add_argument("--replay", type=_folder, metavar="DIR", help="answer from the cassettes of this folder instead")
+    serve.add_argument(
+        "--replay", type=values.folder, metavar="DIR", help="answer from the cassettes of this folder instead"
+    )
     serve.add_argument(
         "--timing", action="store_true", help="with --replay: have the parts of answers come when they came"
     )
@@ -160,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_history(command: argparse.ArgumentParser) -> None:
     where = Path("runs") / "history.sqlite"
     command.add_argument(
-        "--history", type=_path, default=where, metavar="FILE", help=f"the results of all runs (default: {where})"
+        "--history", type=values.path, default=where, metavar="FILE", help=f"the results of all runs (default: {where})"
     )
 
 
@@ -228,7 +239,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _new(arguments: argparse.Namespace) -> int:
     """Write notebooks/NAME.ipynb: title, parameters, sections, a real call, a record, recap. It runs as it is."""
     _spare_unused()
-    from ..authoring import new
+    from .authoring import new
 
     return new.new(arguments)
 
@@ -237,7 +248,7 @@ def _check(arguments: argparse.Namespace) -> int:
     """Say what notebooks lack, a line each: a section, parameters, a record, stored outputs of their code; a secret,
     a machine's path or an absolute URL to take out. Nothing is executed. Exit status 1 where anything is found."""
     _spare_unused()
-    from ..authoring import check
+    from .authoring import check
 
     return check.check(arguments)
 
@@ -265,69 +276,3 @@ def _interrupt(*_: object) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal()
-
-
-def _jobs(text: str) -> int:
-    if not _is_number(text) or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of notebooks at a time: 1 to 64")
-    return int(text)
-
-
-def _folder(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("an empty text is not a folder")
-    return Path(text)
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("an empty text is not a path")
-    return Path(text)
-
-
-def _retries(text: str) -> int:
-    if not _is_number(text) or int(text) > 5:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of retries: 0 to 5")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds: more than 0, up to 86400")
-    return seconds
-
-
-def _tokens(text: str) -> int:
-    if not _is_number(text) or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of tokens: 1 or more")
-    return int(text)
-
-
-def _dollars(text: str) -> float:
-    try:
-        dollars = float(text)
-    except ValueError:
-        dollars = -1.0
-    if not 0 <= dollars <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of US dollars: 0 or more")
-    return dollars
-
-
-def _cost(text: str) -> float:
-    if not (cost := _dollars(text)):
-        raise argparse.ArgumentTypeError("0 US dollars are no budget: more than 0")
-    return cost
-
-
-def _port(text: str) -> int:
-    if not _is_number(text) or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
-    return int(text)

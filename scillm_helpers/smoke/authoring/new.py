@@ -4,8 +4,8 @@ import re
 from argparse import Namespace
 from pathlib import Path
 
-from ..errors import UsageError
-from ..smoke.plan import FOLDER
+from ...errors import UsageError
+from ..plan import FOLDER
 
 TEMPLATE = Path(__file__).with_name("template.ipynb")
 _TITLE = "# 00 · Title: what it is about"

@@ -7,8 +7,8 @@ from another project, is judged by its execution counts alone.
 from collections.abc import Iterator
 from typing import Any
 
-from ..records import MIME_TYPE
-from ..smoke.source import digest
+from ...records import MIME_TYPE
+from ..source import digest
 from .findings import Finding, numbered
 from .shape import records_of
 

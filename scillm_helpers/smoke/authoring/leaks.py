@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..smoke.redact import Redactor
+from ..redact import Redactor
 from .findings import Finding, tagged
 
 DOCUMENTED = "https://llm.chutes.ai/v1"  # the base of the README and of .env.example

@@ -10,8 +10,8 @@ from typing import Any
 import nbformat
 from nbformat import reader
 
-from ..smoke.folder import shown
-from ..smoke.plan import InvalidNotebook, find_notebooks
+from ..folder import shown
+from ..plan import InvalidNotebook, find_notebooks
 from . import leaks, shape, stored
 from .findings import Finding
 
