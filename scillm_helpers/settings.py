@@ -127,6 +127,11 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
+def may_hold_key(url: str) -> bool:
+    """Tell whether a URL is not to be shown: it has a user, a query or a fragment, where people put keys."""
+    return re.search("[@?#]", url) is not None
+
+
 class _MappingSource(EnvSettingsSource):
     """Read a mapping the way pydantic-settings reads `os.environ`."""
 
@@ -143,7 +148,6 @@ def _explain(error: ValidationError, settings: type[Settings]) -> str:
     first = error.errors(include_url=False)[0]
     variable = str(first["loc"][0])
     field = next(f for f in settings.model_fields.values() if f.validation_alias == variable)
-    # A key is never shown, nor is a base that may hold a password.
-    secret = variable == "CHUTES_API_KEY" or "@" in str(first["input"])
+    secret = variable == "CHUTES_API_KEY" or may_hold_key(str(first["input"]))
     held = "wrong" if secret else repr(first["input"])
     return f"{variable} is {held}; it must be {field.description}."

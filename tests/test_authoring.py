@@ -173,6 +173,10 @@ BROKEN: dict[str, tuple[Callable[[Any], None], str]] = {
         _stream("Careful!", "stderr"),
         f"cell 8: a stored output is a warning, on the standard error stream: mend it, and {AGAIN}",
     ),
+    "widget": (
+        _output("call", output_type="display_data", data={stored.WIDGET: {"model_id": "a"}}, metadata={}),
+        f"cell 8: a stored output is a widget, dead without its kernel: {AGAIN}",
+    ),
     "picture": (
         _output("call", output_type="display_data", data=PNG, metadata={}),
         "cell 8: a picture without a text: show it with `figure(fig, TEXT)` or `![TEXT](...)`.",

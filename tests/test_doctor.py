@@ -216,6 +216,35 @@ def test_wrong_variable(smoke: Smoke, environ: dict[str, str], seen: str) -> Non
     assert KEY not in told.out
 
 
+@pytest.mark.parametrize(
+    ("base", "whole"),
+    [
+        ("llm.example.com/v1", "https://llm.example.com/v1"),
+        ("127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1"),
+        ("localhost:8000", "http://localhost:8000"),
+        ("http://127.0.0.1:99999/v1", "https://llm.chutes.ai/v1"),
+        (f"http://127.0.0.1:9/v1?key={KEY}", "https://llm.chutes.ai/v1"),
+    ],
+)
+def test_command_mends_a_wrong_base(smoke: Smoke, base: str, whole: str) -> None:
+    """It gets the scheme that it lacks, or is an example; what may hold a key is not shown."""
+    told = consult(smoke, CHUTES_API_BASE=base, CHUTES_API_KEY=KEY)
+    assert told.cause["name"] == "environment"
+    assert told.cause["run"] == f"export CHUTES_API_BASE={whole}"
+    assert "?key" not in told.out
+
+
+def test_wrong_key_says_what_is_in_it_and_where_it_is_from(smoke: Smoke, endpoint: serve.Endpoint) -> None:
+    """A new one in this shell would not mend the file."""
+    (smoke.folder / ".env").write_text(f"CHUTES_API_KEY='\"{KEY}\"'\n")
+    told = consult(smoke, CHUTES_API_BASE=endpoint.api_base)
+    assert told.cause["name"] == "key"
+    assert told.cause["means"].endswith(
+        " It has quotes around it: enter it without. It is from .env: correct it there, too."
+    )
+    assert KEY not in told.out
+
+
 def test_where_variables_are_from(smoke: Smoke, here: Here, endpoint: serve.Endpoint) -> None:
     """The shell hides `.env`, also with an empty value; a key is shown as its last four characters."""
     base, key = endpoint.api_base, endpoint.api_key

@@ -1,6 +1,7 @@
 """From the form to the request, and from the request to code that makes it."""
 
 import asyncio
+import json
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from scillm_helpers.errors import FormError, ImageError
 from scillm_helpers.images import DEMO_IMAGE, MAX_BYTES
 from scillm_helpers.playground import snippets
 from scillm_helpers.playground.conversation import Turn, messages
-from scillm_helpers.playground.form import Form, Picture
+from scillm_helpers.playground.explaining import masked
+from scillm_helpers.playground.form import Form, Picture, parse_schema
+from scillm_helpers.playground.json_check import check
 from scillm_helpers.playground.markdown import to_html
 from scillm_helpers.streaming import TextStream
 from tests.scripted import ScriptedServer, chunk, events
@@ -36,6 +39,21 @@ def test_request_has_what_the_form_has() -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+
+
+@pytest.mark.parametrize("elsewhere", ["http://127.0.0.1:1/s.json", "file:///etc/hostname"])
+def test_schema_is_not_looked_up_elsewhere(elsewhere: str) -> None:
+    """Neither asked for nor opened; a reference within is followed."""
+    with pytest.raises(FormError, match=f"{elsewhere} is elsewhere: only references within the schema are followed"):
+        parse_schema(json.dumps({"$ref": elsewhere}))
+    within = {"$ref": "#/$defs/city", "$defs": {"city": {"type": "string"}}}
+    assert check('"Bern"', parse_schema(json.dumps(within)))[1] == "Valid JSON, and as the schema wants it."
+
+
+@pytest.mark.parametrize(("key", "shown"), [("EMPTY", "EMPTY"), ("sk-obviously-fake", "$CHUTES_API_KEY")])
+def test_key_is_masked_unless_it_is_a_word(key: str, shown: str) -> None:
+    """A local server's key would be replaced wherever a prompt has that word."""
+    assert masked(f"a {key} b", key) == f"a {shown} b"
 
 
 def test_json_mode_sends_the_schema() -> None:

@@ -1,12 +1,13 @@
 """The checks that go through LiteLLM as a notebook does: JSON, and an image."""
 
+import re
 from typing import Any
 
 from ..errors import ImageError, JsonReplyError, ScillmError
 from ..images import image_part
 from ..json_mode import JSON_OBJECT, parse_json
 from ..kinds import Kind, is_unsupported, kind_of
-from .curl import chat
+from .curl import chat, models
 from .findings import Finding, excerpt, failed, ok
 from .patient import Patient
 
@@ -82,13 +83,17 @@ def _raised(patient: Patient, error: Exception, asked: dict[str, Any], capabilit
     behind = error.__cause__ if isinstance(error, ScillmError) and isinstance(error.__cause__, Exception) else error
     kind = kind_of(error)
     if is_unsupported(behind, capability):
-        return failed(
-            excerpt(str(behind)), f"{asked['model']} does not take {what}: choose another model.", chat(patient, asked)
-        )
+        means = f"{asked['model']} does not take {what}: choose another model."
+        return failed(excerpt(_said(behind)), means, models(patient))
     if kind not in _MEANS:
         means = "LiteLLM itself fails, though the endpoint answers: install the pinned versions."
         return failed(excerpt(f"{type(error).__name__}: {error}"), means, "make smoke")
-    return failed(excerpt(f"{kind}: {error}"), _MEANS[kind], chat(patient, asked))
+    return failed(excerpt(f"{kind}: {_said(error)}"), _MEANS[kind], chat(patient, asked))
+
+
+def _said(error: Exception) -> str:
+    """Return what the endpoint has said, without the names of LiteLLM's classes before it."""
+    return re.sub(r"^(litellm\.\w+: )?(\w+Exception - )?", "", str(error))
 
 
 def _shape(raw: str) -> str:

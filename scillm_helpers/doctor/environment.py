@@ -1,5 +1,6 @@
 """The first check: which variables are set, and where; and what follows from them."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -8,7 +9,7 @@ import httpx
 from ..endpoint import serve
 from ..environment import env_file
 from ..errors import SettingsError
-from ..settings import Settings
+from ..settings import Settings, may_hold_key
 from .findings import Finding, failed, ok
 from .patient import Patient
 
@@ -77,11 +78,21 @@ def _refused(patient: Patient, details: tuple[str, ...]) -> Finding:
     variable = told.split(" ", 1)[0]
     if variable == "CHUTES_API_KEY":
         run = ENTER_KEY
+    elif variable == "CHUTES_API_BASE":
+        run = f"export CHUTES_API_BASE={_whole_base(patient)}"
     elif variable in _variables():
         run = f"unset {variable}" if variable in patient.shell else f"sed -i '/^{variable}=/d' .env"
     else:
         run = "file .env"
     return failed(state, f"{remedy[:1].upper()}{remedy[1:]}.", run, details)
+
+
+def _whole_base(patient: Patient) -> str:
+    """Return the base with a scheme, where that is all that it lacks; else an example."""
+    base = {**patient.file, **patient.shell}["CHUTES_API_BASE"].strip()
+    scheme = "http" if re.match(r"localhost\b|[0-9.]+(:|/|$)", base) else "https"
+    is_whole_but_for_it = re.fullmatch(r"[\w.-]+(:\d{1,5})?(/[\w./-]*)?", base)
+    return f"{scheme}://{base}" if is_whole_but_for_it else "https://llm.chutes.ai/v1"
 
 
 def _gates(patient: Patient) -> str:
@@ -136,7 +147,7 @@ def _value(name: str, patient: Patient) -> str:
     if name == "CHUTES_API_KEY":
         return tail(value)
     other = " (.env has another)" if name in patient.shell and patient.file.get(name, value).strip() != value else ""
-    return f"{value if '@' not in value else '(not shown)'}{other}"
+    return f"{'(not shown)' if may_hold_key(value) else value}{other}"
 
 
 def tail(key: str) -> str:

@@ -135,7 +135,14 @@ def _refused(patient: Patient, attempt: Attempt) -> Finding:
         means = "The key is known and may not do this: no permission, no credit, or not from here."
         return failed(seen, means, ENTER_KEY)
     means = f"The key {tail(patient.api_key)} is wrong, revoked, or of another provider than {patient.host}."
-    return failed(seen, means, ENTER_KEY)
+    return failed(seen, means + _about(patient), ENTER_KEY)
+
+
+def _about(patient: Patient) -> str:
+    """Return what else there is to say of a wrong key: what is in it, and where it is from."""
+    quoted = " It has quotes around it: enter it without." if patient.api_key[0] in "\"'" else ""
+    from_file = " It is from .env: correct it there, too." if "CHUTES_API_KEY" not in patient.shell else ""
+    return quoted + from_file
 
 
 def _other_bases(patient: Patient) -> list[str]:

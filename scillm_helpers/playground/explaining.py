@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..errors import FormError, ImageError, ScillmError
 from ..kinds import Kind, is_unsupported, kind_of
 
+_SHORTEST = 8  # characters of a key that is a secret
 _SAID = 400  # characters of what an endpoint has answered; some send whole pages
 
 _KINDS: dict[Kind, tuple[str, str]] = {
@@ -42,9 +43,14 @@ class Notice:
     said: str = ""
 
 
+def masked(text: str, key: str) -> str:
+    """Return a text without the key in it. A shorter one, such as EMPTY for a local server, is a word like others."""
+    return text.replace(key, "$CHUTES_API_KEY") if len(key) >= _SHORTEST else text
+
+
 def explain(error: BaseException, secret: str) -> Notice:
     """Return what to say of an error, without `secret` in it."""
-    said = str(error).replace(secret, "$CHUTES_API_KEY")
+    said = masked(str(error), secret)
     if isinstance(error, (FormError, ImageError)):
         return Notice(said)
     kind = kind_of(error)

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import jsonschema_rs
-
 from ..errors import JsonReplyError
 from ..json_mode import parse_json
+from .form import validator
 
 
 def check(text: str, schema: dict[str, Any] | None) -> tuple[str, str]:
@@ -19,7 +18,7 @@ def check(text: str, schema: dict[str, Any] | None) -> tuple[str, str]:
     mended = "It was not valid JSON as it came, and is mended. " if reply.mended else ""
     if schema is None:
         return laid_out, f"{mended}Valid JSON."
-    violation = next(jsonschema_rs.validator_for(schema).iter_errors(reply.value), None)
+    violation = next(validator(schema).iter_errors(reply.value), None)
     if violation is None:
         return laid_out, f"{mended}Valid JSON, and as the schema wants it."
     where = "/".join(map(str, violation.instance_path)) or "the whole"

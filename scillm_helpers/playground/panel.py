@@ -16,7 +16,7 @@ from .attendance import is_attended
 from .browser_widgets import Upload
 from .controls import Controls
 from .conversation import Turn, messages
-from .explaining import Notice, explain
+from .explaining import Notice, explain, masked
 from .form import Form, Picture, parse_schema, too_large
 from .store import Saved, Store
 from .throttle import Throttle
@@ -160,7 +160,7 @@ class Playground:
     def _show_code(self, request: dict[str, Any]) -> None:
         names = snippets.file_names(turn.picture for turn in self.turns if turn.picture)
         for widget, write in ((self._controls.python, snippets.python), (self._controls.curl, snippets.curl)):
-            widget.code = write(request, names).replace(self._llm.api_key, "$CHUTES_API_KEY")
+            widget.code = masked(write(request, names), self._llm.api_key)
 
     def _render_now(self) -> None:
         if not self.turns:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import FormError
 from .conversation import Turn
+from .explaining import masked
 from .form import Form
 
 INTERRUPTED = "Interrupted: the kernel ended while this was streamed."
@@ -34,7 +35,7 @@ class Store:
 
     def __init__(self, path: Path, secret: str) -> None:
         self.path = path
-        self._secret = json.dumps(secret)[1:-1].encode()
+        self._secret = json.dumps(secret)[1:-1]
 
     @classmethod
     def of_user(cls, secret: str) -> "Store":
@@ -59,7 +60,7 @@ class Store:
 
     def save(self, saved: Saved) -> None:
         """Replace the file, at once: whoever reads it finds the old one or the new one. Raises OSError."""
-        data = _SAVED.dump_json(saved).replace(self._secret, b"$CHUTES_API_KEY")
+        data = masked(_SAVED.dump_json(saved).decode(), self._secret).encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)  # readable by its user only
         try:

@@ -20,7 +20,7 @@ DOCUMENTED = "https://llm.chutes.ai/v1"  # the base of the README and of .env.ex
 _RESERVED = re.compile(r"(^|\.)(example(\.(com|net|org))?|test|invalid|localhost)$")
 _NAMESPACE = "www.w3.org"  # of SVG, MathML and XHTML: a name, which nobody asks
 
-_URL = re.compile(r"\bhttps?://[^\s\"'<>()\[\]{}`\\|]+", re.IGNORECASE)
+_URL = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>()\[\]{}`\\|]+", re.IGNORECASE)
 _SERVED = re.compile(r"(?:127\.0\.0\.1|localhost):\d+")
 _EMBEDDED_KEY = re.compile(r"\bembedded-[\w-]{20,}")
 _MACHINE_PATH = re.compile(

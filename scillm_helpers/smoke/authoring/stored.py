@@ -12,6 +12,7 @@ from ..source import digest
 from .findings import Finding, numbered
 from .shape import records_of
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA, DIGEST = "scillm", "outputs_of"
 _AGAIN = "execute it again (`make tutorials`)"
 
@@ -50,6 +51,8 @@ def clean(notebook: Any) -> Iterator[Finding]:
         kinds = {output.get("name", output.output_type) for output in cell.outputs}
         if "error" in kinds:
             yield Finding(number, "a stored output is an error", f"mend the cell, and {_AGAIN}")
+        if any(WIDGET in output.get("data", {}) for output in cell.outputs):
+            yield Finding(number, "a stored output is a widget, dead without its kernel", _AGAIN)
         if "stderr" in kinds:
             yield Finding(
                 number, "a stored output is a warning, on the standard error stream", f"mend it, and {_AGAIN}"
