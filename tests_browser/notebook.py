@@ -23,23 +23,21 @@ def write(path: Path, *sources: str) -> None:
 
 
 class Notebook:
-    """Open a notebook; its code cells are numbered from 0."""
+    """Open a notebook; its `size` code cells are numbered from 0."""
 
     def __init__(self, page: Page, lab: Lab, name: str) -> None:
+        cells = nbformat.read(lab.folder / name, as_version=4).cells
         self.page = page
+        self.size = sum(cell.cell_type == "code" for cell in cells)
         page.set_default_timeout(_TIMEOUT)
         page.goto(lab.url_of(name))
-        page.locator(_CELLS).first.wait_for()
+        # JupyterLab adds the cells one by one, whenever it is idle.
+        page.locator(_CELLS).nth(self.size - 1).wait_for()
         self.wait_for_kernel()
 
     def wait_for_kernel(self) -> None:
         """Return when the kernel can take a cell; before, JupyterLab runs none, and does not say so."""
         self.page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
-
-    @property
-    def size(self) -> int:
-        """Return the number of code cells."""
-        return self.page.locator(_CELLS).count()
 
     def run_all(self) -> None:
         """Run all cells by the menu, and watch them."""
