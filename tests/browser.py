@@ -1,6 +1,5 @@
 """A real browser: Debian's chromium, or the Chrome that is there."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +9,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tools.screenshot import BROWSERS
+from tools import screenshot
 
 
 def executable() -> str:
     """Return the browser's path; a test that needs one is skipped where there is none (`.ci/packages` installs it)."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = screenshot.browser()
     if found is None:
         pytest.skip("no chromium is installed")
     return found

@@ -592,6 +592,8 @@ def test_image(here: Here, endpoint: serve.Endpoint) -> None:
     told = here(**live(endpoint, CHUTES_VLM_MODEL="embedded/text-1"))
     assert told.cause["name"] == "image"
     assert told.cause["means"] == "embedded/text-1 does not take images: choose another model."
+    assert told.cause["run"] == told.checks["/models"]["curl"]
+    assert "litellm." not in told.cause["seen"]
     told = here(**live(endpoint, SCILLM_DEMO_IMAGE="nowhere.png"))
     assert told.cause["name"] == "image"
     assert told.cause["run"] == "unset SCILLM_DEMO_IMAGE"

@@ -14,7 +14,7 @@ from tests_browser.lab import Lab, environ_on, running
 from tests_browser.notebook import Notebook
 from tests_browser.pages import watched
 from tests_browser.screenshots import Screenshots
-from tools.screenshot import BROWSERS
+from tools import screenshot
 
 CHUNK_SECONDS = 0.25  # slower than ipykernel passes on what is printed: each 0.2 s
 
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse to begin without a browser (pytest calls this)."""
-    if not any(map(shutil.which, BROWSERS)):
+    if screenshot.browser() is None:
         raise pytest.UsageError("no chromium is installed; run make packages")
 
 

@@ -14,8 +14,13 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "report.png"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _RUNS = 3
+
+
+def browser() -> str | None:
+    """Return the path of the browser that is installed, or None."""
+    return next(filter(None, map(shutil.which, _BROWSERS)), None)
 
 
 def run_all(folder: Path) -> Path:
@@ -37,9 +42,8 @@ def run_all(folder: Path) -> Path:
 
 def take(report: Path, picture: Path) -> None:
     """Take the picture of a page as a reader first sees it."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)))
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
         page = chromium.new_page(color_scheme="light", viewport={"width": 1200, "height": 1150})
         page.goto(report.as_uri())
         page.screenshot(path=picture)
@@ -48,7 +52,7 @@ def take(report: Path, picture: Path) -> None:
 
 def main() -> int:
     """Write `docs/report.png`."""
-    if not any(map(shutil.which, BROWSERS)):
+    if browser() is None:
         print("screenshot: no chromium is installed; run make packages.", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
