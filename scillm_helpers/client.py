@@ -34,7 +34,7 @@ def connect(model: str | None = None, purpose: Purpose | None = None, settings: 
     has to be asked for its models and does not answer.
     """
     settings = settings or Settings.from_env()
-    interrupts.show_briefly()
+    interrupts.set_up()
     backend = settings.library()
     api_base, api_key = _endpoint(settings)
     chosen = model or settings.model_for(purpose) or _first_model(api_base, api_key, settings.timeout)

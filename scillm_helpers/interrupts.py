@@ -1,4 +1,7 @@
-"""An interrupted cell stops at once: what it shows of the interrupt takes no time to write.
+"""An interrupted cell stops at once, though it awaits; and what it shows of the interrupt takes no time to write.
+
+ipykernel has the event loop stop a cell that awaits, and does not wake the loop for that: while a stream is silent, or
+the model has yet to answer, the cell would go on until something else comes, or LITELLM_TIMEOUT is over.
 
 IPython looks through all modules, three thousand with LiteLLM, and parses every file that an exception came through:
 in a stream twenty frames of LiteLLM, openai, httpx and httpcore. The cell would look busy for seconds after its
@@ -6,6 +9,8 @@ stream was closed.
 """
 
 import asyncio
+import signal
+import socket
 import sys
 import threading
 import weakref
@@ -30,15 +35,29 @@ def closing(stream: Any) -> None:
         _streams.add(stream)
 
 
-def show_briefly() -> None:
-    """Have this kernel show of an interrupt the lines of the user's own cells; elsewhere do nothing.
+def set_up() -> None:
+    """Have this kernel stop at once, and show of an interrupt the lines of the user's own cells; elsewhere do nothing.
 
-    A handler of custom exceptions that the user has set stays.
+    A handler of custom exceptions, or a wakeup descriptor, that the user has set stays.
     """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None and not shell.custom_exceptions:
         shell.set_custom_exc(INTERRUPTS, _show)
+    if hasattr(shell, "kernel") and threading.current_thread() is threading.main_thread():
+        _wake_for_signals(shell.kernel.io_loop)
+
+
+def _wake_for_signals(loop: Any) -> None:
+    """Have a signal wake tornado's `loop`. Source: `signal.set_wakeup_fd` in Python's documentation."""
+    before = signal.set_wakeup_fd(-1)
+    if before == -1:
+        woken, waking = socket.socketpair()
+        woken.setblocking(False)
+        waking.setblocking(False)
+        loop.add_handler(woken, lambda ready, _: ready.recv(4096), loop.READ)
+        before = waking.detach()
+    signal.set_wakeup_fd(before, warn_on_full_buffer=False)
 
 
 def _show(

@@ -1,10 +1,11 @@
-"""An interrupt is shown in the lines of the user's cells, and holds nothing else."""
+"""An interrupt comes at once, is shown in the lines of the user's cells, and holds nothing else."""
 
 import os
 import subprocess
 import sys
 
 from scillm_helpers.endpoint.serve import Endpoint
+from tests.warm import COLD, Kernel
 
 SCRIPT = """
 import gc, sys, types, weakref
@@ -14,7 +15,7 @@ from scillm_helpers import interrupts
 shell = InteractiveShell.instance(colors="nocolor")
 if {own!r}:
     shell.set_custom_exc((ZeroDivisionError,), lambda *_, tb_offset=None: print("their own"))
-interrupts.show_briefly()
+interrupts.set_up()
 library = types.ModuleType("library")
 exec('''
 class Stream: pass
@@ -81,3 +82,42 @@ def test_interrupt_between_two_reads_closes_the_stream(endpoint: Endpoint) -> No
         assert process.poll() is None
         process.communicate("\n")
     assert (entry.stream, entry.whole) == (True, False)
+
+
+SILENT = """
+stream = await llm.acompletion(messages=[{"role": "user", "content": "Tell me a 10 word story."}], stream=True)
+print("open")  # ipykernel passes it on 0.2 s later: the loop sleeps by then
+async for chunk in stream:
+    pass
+"""
+
+
+def test_interrupt_ends_a_stream_on_which_nothing_comes(endpoint: Endpoint) -> None:
+    """ipykernel asks the event loop to stop the cell, and nothing else wakes the loop of a cell that waits for a token."""
+    asked = len(endpoint.log.entries)
+    with Kernel(COLD, env=os.environ | endpoint.environ) as kernel, endpoint.faults.scripted("slow-first-token"):
+        kernel.run("from scillm_helpers import connect; llm = connect()")
+        reading = kernel.client.execute(SILENT, stop_on_error=False)
+        kernel.published("open")
+        kernel.manager.interrupt_kernel()
+        assert kernel.reply(reading)["ename"] == "CancelledError"
+        assert kernel("1 + 1") == 2
+    entry = endpoint.log.wait_for(asked + 1, 20)[-1]
+    assert (entry.stream, entry.whole) == (True, False)
+
+
+OWN = """
+import signal, socket
+from scillm_helpers import interrupts
+_, own = socket.socketpair()
+own.setblocking(False)
+signal.set_wakeup_fd(own.fileno())
+interrupts.set_up()
+"""
+
+
+def test_own_wakeup_descriptor_stays() -> None:
+    """Who has set one has meant it."""
+    with Kernel(COLD) as kernel:
+        kernel.run(OWN)
+        assert kernel("signal.set_wakeup_fd(-1) == own.fileno()")

@@ -1,7 +1,6 @@
 """Interrupt in a stream: it stops within a second, the connection is closed, the text stays, the kernel goes on."""
 
 from collections.abc import Callable
-from itertools import product
 
 import pytest
 
@@ -14,7 +13,12 @@ SETUP = """
 from IPython.display import Markdown, display
 from scillm_helpers import TextStream, connect, loops
 llm = connect()
-asking = {"messages": [{"role": "user", "content": "Tell me a 400 word story."}], "max_tokens": 1000, "stream": True}
+
+def story(words):
+    content = f"Tell me a {words} word story."
+    return {"messages": [{"role": "user", "content": content}], "max_tokens": 1000, "stream": True}
+
+asking = story(400)
 llm.library, _patched
 """.strip()
 AWAITED = """
@@ -58,7 +62,8 @@ CELLS = {
     "plain TextStream": PLAIN_TEXT,
     "loops.run": RAN,
 }
-NEXT = 'print("usable")'
+NEXT, SHORT = 'print("usable")', "asking = story(12)"
+_NEXT, _SHORT, _FIRST = range(2, 5)  # where those are in the notebook, and the first of the cells that stream
 PATCHES = {
     "no patch": "_patched = None",
     "nest_asyncio": "import nest_asyncio as _patched; _patched.apply()",
@@ -72,7 +77,7 @@ def notebook(request: pytest.FixtureRequest, lab: Lab, open_notebook: Callable[[
     sources = [text.strip() for text in CELLS.values()]
     if request.param != "no patch":
         sources.append(f"async def told():\n{_indented(AWAITED_TEXT)}\nimport asyncio; asyncio.run(told())")
-    write(lab.folder / "streams.ipynb", PATCHES[request.param], SETUP, NEXT, *sources)
+    write(lab.folder / "streams.ipynb", PATCHES[request.param], SETUP, NEXT, SHORT, *sources)
     opened = open_notebook("streams.ipynb")
     for cell in (0, 1):
         opened.run(cell)
@@ -82,25 +87,38 @@ def notebook(request: pytest.FixtureRequest, lab: Lab, open_notebook: Callable[[
 
 
 def test_interrupt_stops_the_stream(notebook: Notebook, endpoint: Endpoint, ends: StreamEnds) -> None:
-    """However the cell reads, whether chunks come or the stream hangs, and with nest_asyncio applied."""
-    for cell, fault in product(range(3, notebook.size), ("ok", "stall")):
-        ends.forget()
-        with endpoint.faults.scripted(fault):
+    """However the cell reads, whether chunks come or have ceased to come, and with nest_asyncio applied."""
+    for cell in range(_FIRST, notebook.size):
+        with endpoint.faults.scripted("ok"):
             notebook.run(cell)
             notebook.wait_for_growth(cell)
-        kept = notebook.text(cell).strip()
-        assert ends.so_far() == []
-        pressed = notebook.interrupt()
-        notebook.wait(cell)
-        ((closed, entry),) = ends.wait()
-        assert not entry.whole
-        assert closed - pressed < 1, (cell, fault)
-        assert notebook.finished_at(cell) - pressed < 1, (cell, fault)
-        assert kept.startswith("The old")
-        assert notebook.text(cell).strip().startswith(kept)
-        notebook.run(2)
-        notebook.wait(2)
-        assert notebook.text(2) == "usable\n"
+        _interrupt(notebook, cell, ends)
+    notebook.run(_SHORT)
+    with endpoint.faults.scripted("cut"):
+        notebook.run(_FIRST)
+        notebook.wait(_FIRST)
+    half = notebook.text(_FIRST)
+    for cell in range(_FIRST, notebook.size):
+        with endpoint.faults.scripted("stall"):
+            notebook.run(cell)
+            notebook.wait_for_text(cell, half)
+        _interrupt(notebook, cell, ends)
+
+
+def _interrupt(notebook: Notebook, cell: int, ends: StreamEnds) -> None:
+    kept = notebook.text(cell).strip()
+    assert kept.startswith("The old")
+    ends.forget()
+    pressed = notebook.interrupt()
+    notebook.wait(cell)
+    ((closed, entry),) = ends.wait()
+    assert not entry.whole
+    assert closed - pressed < 1, cell
+    assert notebook.finished_at(cell) - pressed < 1, cell
+    assert notebook.text(cell).strip().startswith(kept)
+    notebook.run(_NEXT)
+    notebook.wait(_NEXT)
+    assert notebook.text(_NEXT) == "usable\n"
 
 
 def _indented(source: str) -> str:

@@ -11,20 +11,25 @@ from tests_browser.notebook import Notebook, write
 from tests_browser.test_interrupt import CELLS, SETUP
 from tests_browser.watching import growth, unsteady
 
+SEEN = """
+import asyncio
+from pathlib import Path
+from IPython.display import Markdown, clear_output, display
+
+async def seen():
+    while not Path("seen").exists():
+        await asyncio.sleep(0.01)
+"""
 UNSTEADY = {
     "text": """
-import asyncio
-from IPython.display import clear_output
-for count in range(1, 4):
-    clear_output()
-    await asyncio.sleep(0.2)
-    print("word " * count)
+print("three words here")
+await seen()
+clear_output()
+print("one")
 """,
     "height": """
-import asyncio
-from IPython.display import Markdown, display
-handle = display(Markdown("a\\n\\nb\\n\\nc"), display_id=True)
-await asyncio.sleep(0.2)
+handle = display(Markdown("three\\n\\nlines\\n\\nhere"), display_id=True)
+await seen()
 handle.update(Markdown("one long line, and yet a lower one"))
 """,
 }
@@ -56,8 +61,12 @@ def test_grows_while_the_stream_is_held_open(
 @pytest.mark.parametrize("what", UNSTEADY)
 def test_unsteady_output_is_noticed(lab: Lab, open_notebook: Callable[[str], Notebook], what: str) -> None:
     """Else the test above would show nothing."""
-    write(lab.folder / "unsteady.ipynb", UNSTEADY[what])
+    flag = lab.folder / "seen"
+    flag.unlink(missing_ok=True)
+    write(lab.folder / "unsteady.ipynb", SEEN + UNSTEADY[what])
     notebook = open_notebook("unsteady.ipynb")
     notebook.run(0)
+    notebook.wait_for_text(0, "here")
+    flag.touch()
     notebook.wait(0)
     assert [fault for fault in unsteady(notebook.shown(0)) if fault.startswith(what)]
