@@ -44,8 +44,9 @@ def set_up() -> None:
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None and not shell.custom_exceptions:
         shell.set_custom_exc(INTERRUPTS, _show)
-    if hasattr(shell, "kernel") and threading.current_thread() is threading.main_thread():
-        _wake_for_signals(shell.kernel.io_loop)
+    loop = getattr(getattr(shell, "kernel", None), "io_loop", None)  # other kernels than ipykernel have none
+    if loop is not None and threading.current_thread() is threading.main_thread():
+        _wake_for_signals(loop)
 
 
 def _wake_for_signals(loop: Any) -> None:
