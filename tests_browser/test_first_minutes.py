@@ -97,6 +97,28 @@ def test_first_lines_without_a_browser(tmp_path: Path, lab_environ: dict[str, st
         assert lab.next_line() == "No browser was found on this machine; open that URL in one that can reach it."
 
 
+WAITING = """
+import asyncio, anyio.to_thread
+
+def _load_jupyter_server_extension(server):
+    async def wait():
+        await anyio.to_thread.run_sync(int)
+        print("waiting", flush=True)
+        await asyncio.Event().wait()
+
+    server.io_loop.add_callback(wait)
+"""
+
+
+def test_stops_though_a_task_is_not_done(tmp_path: Path, lab_environ: dict[str, str]) -> None:
+    """Its thread, as those that read and write files, would be waited for, and never told to end."""
+    (tmp_path / "waiting.py").write_text(WAITING)
+    environ = lab_environ | {"PYTHONPATH": str(tmp_path)}
+    extension = "--ServerApp.jpserver_extensions={'waiting': True}"
+    with running(ROOT / "notebooks", tmp_path / "home", environ, "--no-browser", extension) as lab:
+        assert lab.next_line() == "waiting"
+
+
 def test_binder_builds_in_a_clean_folder(tmp_path: Path) -> None:
     """Its own command installs the package of a fresh clone, in a Python that has nothing."""
     clone, own = tmp_path / "clone", tmp_path / "venv"

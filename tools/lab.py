@@ -4,6 +4,7 @@
 """
 
 import argparse
+import asyncio
 import os
 import sys
 import webbrowser
@@ -57,6 +58,15 @@ def welcome(server: ServerApp) -> str:
     return "\n".join(lines)
 
 
+def end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """End what a stopped server has not done: the process would wait forever for a thread that reads a file for it."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
 def _has_browser() -> bool:
     try:
         webbrowser.get()
@@ -77,6 +87,7 @@ def main() -> int:
     # Once it serves: what it logs as it starts stands above.
     server.io_loop.add_callback(lambda: print(welcome(server), flush=True))
     server.start()
+    end_tasks(server.io_loop.asyncio_loop)
     return 0
 
 
