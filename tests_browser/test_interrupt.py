@@ -89,16 +89,20 @@ def notebook(request: pytest.FixtureRequest, lab: Lab, open_notebook: Callable[[
 def test_interrupt_stops_the_stream(notebook: Notebook, endpoint: Endpoint, ends: StreamEnds) -> None:
     """However the cell reads, whether chunks come or have ceased to come, and with nest_asyncio applied."""
     for cell in range(_FIRST, notebook.size):
+        ends.forget()
         with endpoint.faults.scripted("ok"):
             notebook.run(cell)
             notebook.wait_for_growth(cell)
         _interrupt(notebook, cell, ends)
     notebook.run(_SHORT)
+    ends.forget()
     with endpoint.faults.scripted("cut"):
         notebook.run(_FIRST)
         notebook.wait(_FIRST)
+    ends.wait()
     half = notebook.text(_FIRST)
     for cell in range(_FIRST, notebook.size):
+        ends.forget()
         with endpoint.faults.scripted("stall"):
             notebook.run(cell)
             notebook.wait_for_text(cell, half)
@@ -108,7 +112,7 @@ def test_interrupt_stops_the_stream(notebook: Notebook, endpoint: Endpoint, ends
 def _interrupt(notebook: Notebook, cell: int, ends: StreamEnds) -> None:
     kept = notebook.text(cell).strip()
     assert kept.startswith("The old")
-    ends.forget()
+    assert ends.so_far() == []
     pressed = notebook.interrupt()
     notebook.wait(cell)
     ((closed, entry),) = ends.wait()
