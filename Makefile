@@ -1,4 +1,4 @@
-# smoke · report · test · test-browser · lab · tutorials · site · lint · bench · screenshot. Each sets up all it needs in .venv.
+# smoke · report · test · test-all · test-browser · lab · tutorials · site · lint · bench · screenshot. Each sets up all it needs in .venv.
 #
 # For CI, and the same by hand:
 #   packages          installs what the tests call and a clean machine may lack (Debian, Ubuntu)
@@ -34,7 +34,7 @@ RUNS ?= runs/latest
 SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
 export MATCH
 
-.PHONY: smoke report test test-browser lab tutorials site lint bench screenshot clean
+.PHONY: smoke report test test-all test-browser lab tutorials site lint bench screenshot clean
 .PHONY: packages smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
@@ -43,8 +43,12 @@ smoke: $(RUN)
 report: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke report --open
 
-test: $(DEV) $(OPENAI)
+test: $(DEV)
+	$(KEYLESS) $(BIN)/python -m pytest -n 3 -m 'not slow' --nbval tests notebooks
+
+test-all: $(DEV) $(OPENAI) $(SITE)
 	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
+	$(KEYLESS) $(BIN)/python -m pytest -n 2 tests_browser
 
 test-browser: $(DEV) $(SITE)
 	$(KEYLESS) $(BIN)/python -m pytest -n 2 tests_browser

@@ -13,6 +13,7 @@ from tests.harness import Smoke, write
 from tests.polling import until
 
 CASES = 40
+pytestmark = pytest.mark.slow
 
 
 def _write_cases(smoke: Smoke) -> Path:

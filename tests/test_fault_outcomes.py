@@ -85,16 +85,16 @@ PARSED = {
     "prose": MENDED,
 }  # fmt: skip
 TABLE = {"completion": REPLY, "acompletion": REPLY, "stream": STREAM, "astream": STREAM, "parsed": PARSED}
-STACKS = [(version, transport) for version in ("2.", "3.") for transport in ("httpx", "aiohttp")]
+STACKS = [
+    pytest.param("2.", "httpx"),
+    pytest.param("2.", "aiohttp", marks=pytest.mark.slow),
+    pytest.param("3.", "httpx", marks=pytest.mark.slow),
+    pytest.param("3.", "aiohttp", marks=pytest.mark.slow),
+]
 
 
 @cache
-def _programs() -> dict[tuple[str, str], "subprocess.Popen[str]"]:
-    """Start the four at once: much of their time is waiting."""
-    return {stack: _program(*stack) for stack in STACKS}
-
-
-def _program(version: str, transport: str) -> "subprocess.Popen[str]":
+def _outcomes(version: str, transport: str) -> dict[str, Any]:
     paths = [str(ROOT), *([str(NEWEST_OPENAI)] if version == "3." else [])]
     environ = {
         **os.environ,
@@ -102,14 +102,9 @@ def _program(version: str, transport: str) -> "subprocess.Popen[str]":
         "SCILLM_FORCE_HTTPX_STREAM": "1" if transport == "httpx" else "0",
     }
     command = [sys.executable, "-m", "tests.fault_outcomes"]
-    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-@cache
-def _outcomes(version: str, transport: str) -> dict[str, Any]:
-    out, err = _programs()[version, transport].communicate(timeout=240)
-    assert out, err
-    found: dict[str, Any] = json.loads(out)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -157,7 +152,10 @@ BEHIND = {
 }
 
 
-@pytest.mark.parametrize(("fault", "version"), BEHIND)
+@pytest.mark.parametrize(
+    ("fault", "version"),
+    [pytest.param(*case, marks=[pytest.mark.slow] if case[1] == "3." else []) for case in BEHIND],
+)
 def test_exception_of_litellm(fault: str, version: str) -> None:
     """It differs with the version of openai, and so do the words of an error; its kind does not."""
     found = _outcomes(version, "httpx")["calls"]["stream"][fault]["raised"]

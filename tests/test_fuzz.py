@@ -104,6 +104,7 @@ def _schema(sent: Sent) -> str:
     return "ListModelsResponse" if sent.path == "/v1/models" else "Model"
 
 
+@pytest.mark.slow
 def test_ten_thousand_requests(target: Target) -> None:
     """No 5xx, no hang, no answer that does not conform, and memory stays bounded; some get each of the usual answers."""
     before = target.send(PLAIN)

@@ -48,6 +48,7 @@ def _commit(folder: Path) -> None:
         subprocess.run(["git", *command], cwd=folder, check=True)
 
 
+@pytest.mark.slow
 def test_hook_checks_the_notebooks_of_another_project(clone: Path, other: Path) -> None:
     """The bad one by its line; the good one alone passes. What the hook needs it finds where this test does."""
     environ = os.environ | {

@@ -72,6 +72,7 @@ def _pages(smoke: Smoke) -> list[Path]:
     return [smoke.out / "report.html", *sorted(smoke.out.glob("notebooks/*.html"))]
 
 
+@pytest.mark.slow
 def test_every_link_leads_somewhere_and_nothing_is_loaded(run: Smoke, browser: Browser) -> None:
     """Of the report and of each notebook's page: no request, no complaint, no dead link."""
     assert len(_pages(run)) == 10
@@ -81,6 +82,7 @@ def test_every_link_leads_somewhere_and_nothing_is_loaded(run: Smoke, browser: B
             assert seen == [], path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_are_accessible(run: Smoke, browser: Browser, scheme: str) -> None:
     """axe-core finds nothing, in either colour scheme, on a wide screen and on a narrow one."""
@@ -97,6 +99,7 @@ def test_pages_are_accessible(run: Smoke, browser: Browser, scheme: str) -> None
             assert inaccessible(shown, but_for=authored) == [], name
 
 
+@pytest.mark.slow
 def test_it_is_read_without_script_and_printed(run: Smoke, browser: Browser) -> None:
     """All is in the page itself."""
     with opened(browser, run.out / "report.html", java_script_enabled=False) as (shown, _):
@@ -121,6 +124,7 @@ def test_failing_cell_and_clean_traceback(run: Smoke) -> None:
         assert not re.search(r"\x1b|\\u001b|\[0;\d|\[\d\dm", (run.out / name).read_text()), name
 
 
+@pytest.mark.slow
 def test_notebook_cannot_break_out(run: Smoke, browser: Browser) -> None:
     """HTML, Markdown, SVG, text and an exception full of script: nothing runs, loads, covers or leads away."""
     for path in (run.out / "notebooks" / "evil.html", run.out / "report.html"):
