@@ -77,7 +77,7 @@ def _swap(notebook: Any) -> None:
 
 
 def _record_first(notebook: Any) -> None:
-    notebook.cells.insert(8, nbformat.from_dict(_cell(notebook, "record") | {"id": "early"}))
+    notebook.cells.insert(9, nbformat.from_dict(_cell(notebook, "record") | {"id": "early"}))
     _renumber(notebook)
 
 
@@ -126,13 +126,17 @@ BROKEN: dict[str, tuple[Callable[[Any], None], str]] = {
         "cell 1: no title: begin with `# NN · Title: what it is about`, and what the reader will have seen.",
     ),
     "section": (_prose("recap", "### Recap", "### Summary"), "no section `### Recap`: add it."),
-    "order": (_swap, "cell 12: `### Troubleshooting with curl` stands before `### Recap`: move it behind."),
+    "order": (_swap, "cell 13: `### Troubleshooting with curl` stands before `### Recap`: move it behind."),
     "line": (_prose("why", "- When:", "- Then:"), "cell 2: no line `- When:`: add it."),
+    "installation": (
+        _code("install", "pip install", "pip get"),
+        "cell 3: no word on what to install: have the first code cell say it, as `scillm-smoke new` writes it.",
+    ),
     "parameters": (_untag, "no cell tagged `parameters`: tag the cell with what a reader may want to change."),
-    "parameters twice": (_tag_twice, "cell 5: a second cell tagged `parameters`: have all parameters in one."),
+    "parameters twice": (_tag_twice, "cell 6: a second cell tagged `parameters`: have all parameters in one."),
     "parameter": (
         _code("parameters", "max_tokens = 8 ", "max_tokens = 2**3 "),
-        "cell 3: `max_tokens = 2**3  # the longest answer that is paid for` is no parameter: write `name = literal  # what it is for`.",
+        "cell 4: `max_tokens = 2**3  # the longest answer that is paid for` is no parameter: write `name = literal  # what it is for`.",
     ),
     "call": (
         _code("call", "**llm.kwargs, ", ""),
@@ -146,11 +150,11 @@ BROKEN: dict[str, tuple[Callable[[Any], None], str]] = {
         _code("record", "record(", "print("),
         "no record: end with `record(CHECK, ok=True, model=llm.model)`, for the harness.",
     ),
-    "record first": (_record_first, "cell 9: a record before the first assertion: assert first."),
-    "more code": (_more_code, "cell 12: code after the last record: have a record in the last code cell."),
+    "record first": (_record_first, "cell 10: a record before the first assertion: assert first."),
+    "more code": (_more_code, "cell 13: code after the last record: have a record in the last code cell."),
     "long cell": (
         _code("connect", "\n\n", "\n" * 14),
-        "cell 6: 15 lines of code: split the cell: 14 lines are the most.",
+        "cell 7: 15 lines of code: split the cell: 14 lines are the most.",
     ),
     "curl": (
         _prose("curl", "$CHUTES_API_KEY", "$KEY"),
@@ -161,71 +165,71 @@ BROKEN: dict[str, tuple[Callable[[Any], None], str]] = {
         f"stored outputs out of date, the code has changed since: {AGAIN}",
     ),
     "never executed": (_never_executed, f"no stored outputs: {AGAIN}"),
-    "not executed": (_count("call", None), f"cell 8: not executed, where [4] is its turn: {AGAIN}"),
-    "out of order": (_count("call", 7), f"cell 8: executed as [7], where [4] is its turn: {AGAIN}"),
+    "not executed": (_count("call", None), f"cell 9: not executed, where [5] is its turn: {AGAIN}"),
+    "out of order": (_count("call", 7), f"cell 9: executed as [7], where [5] is its turn: {AGAIN}"),
     "executed twice": (_counted_on, f"cell 3: executed as [4], where [1] is its turn: {AGAIN}"),
-    "no output": (_no_record, f"cell 11: no stored output of its record: {AGAIN}"),
+    "no output": (_no_record, f"cell 12: no stored output of its record: {AGAIN}"),
     "error": (
         _output("call", output_type="error", ename="E", evalue="", traceback=[]),
-        f"cell 8: a stored output is an error: mend the cell, and {AGAIN}",
+        f"cell 9: a stored output is an error: mend the cell, and {AGAIN}",
     ),
     "warning": (
         _stream("Careful!", "stderr"),
-        f"cell 8: a stored output is a warning, on the standard error stream: mend it, and {AGAIN}",
+        f"cell 9: a stored output is a warning, on the standard error stream: mend it, and {AGAIN}",
     ),
     "widget": (
         _output("call", output_type="display_data", data={stored.WIDGET: {"model_id": "a"}}, metadata={}),
-        f"cell 8: a stored output is a widget, dead without its kernel: {AGAIN}",
+        f"cell 9: a stored output is a widget, dead without its kernel: {AGAIN}",
     ),
     "picture": (
         _output("call", output_type="display_data", data=PNG, metadata={}),
-        "cell 8: a picture without a text: show it with `figure(fig, TEXT)` or `![TEXT](...)`.",
+        "cell 9: a picture without a text: show it with `figure(fig, TEXT)` or `![TEXT](...)`.",
     ),
     "picture in Markdown": (
         _output("call", output_type="display_data", data=NAMELESS, metadata={}),
-        "cell 8: a picture without a text: show it with `figure(fig, TEXT)` or `![TEXT](...)`.",
+        "cell 9: a picture without a text: show it with `figure(fig, TEXT)` or `![TEXT](...)`.",
     ),
-    "secret in prose": (_prose("recap", "One", KEY), f"cell 12: a secret (key): {SECRET_REMEDY}"),
-    "secret in code": (_code("call", "0)", f'0, api_key="{KEY}")'), f"cell 8: a secret (key): {SECRET_REMEDY}"),
-    "secret in an output": (_stream(f"Bearer {'fake' * 6}"), f"cell 8: a secret (bearer token): {SECRET_REMEDY}"),
+    "secret in prose": (_prose("recap", "One", KEY), f"cell 13: a secret (key): {SECRET_REMEDY}"),
+    "secret in code": (_code("call", "0)", f'0, api_key="{KEY}")'), f"cell 9: a secret (key): {SECRET_REMEDY}"),
+    "secret in an output": (_stream(f"Bearer {'fake' * 6}"), f"cell 9: a secret (bearer token): {SECRET_REMEDY}"),
     "secret in metadata": (
         lambda notebook: notebook.metadata.update(author=KEY),
         "a secret in the notebook's metadata: take it out, and replace the key.",
     ),
     "key of an endpoint": (
         _stream("embedded-" + "f" * 32),
-        f"cell 8: a secret (key of the embedded endpoint): {SECRET_REMEDY}",
+        f"cell 9: a secret (key of the embedded endpoint): {SECRET_REMEDY}",
     ),
-    "path on Linux": (_stream("/home/ada/x"), f"cell 8: the path `/home/ada` of a machine: {PATH_REMEDY}"),
+    "path on Linux": (_stream("/home/ada/x"), f"cell 9: the path `/home/ada` of a machine: {PATH_REMEDY}"),
     "path on macOS": (
         _code("call", "0)", '0, file="/Users/ada/x")'),
-        f"cell 8: the path `/Users/ada` of a machine: {PATH_REMEDY}",
+        f"cell 9: the path `/Users/ada` of a machine: {PATH_REMEDY}",
     ),
     "path on Windows": (
         _prose("recap", "One", r"C:\Users\ada\x"),
-        rf"cell 12: the path `C:\Users\ada` of a machine: {PATH_REMEDY}",
+        rf"cell 13: the path `C:\Users\ada` of a machine: {PATH_REMEDY}",
     ),
     "path of a kernel": (
         _stream("File /tmp/ipykernel_7/1.py:1"),
-        f"cell 8: the path `/tmp/ipykernel_7` of a machine: {PATH_REMEDY}",
+        f"cell 9: the path `/tmp/ipykernel_7` of a machine: {PATH_REMEDY}",
     ),
     "URL in code": (
         _code("call", "0)", '0, api_base="https://llm.acme.io/v1")'),
-        f"cell 8: the address `https://llm.acme.io/v1`: {URL_REMEDY}",
+        f"cell 9: the address `https://llm.acme.io/v1`: {URL_REMEDY}",
     ),
     "URL in prose": (
         _prose("curl", "$CHUTES_API_BASE/", "https://llm.acme.io/v1/"),
-        f"cell 13: the address `https://llm.acme.io/v1/chat/completions`: {URL_REMEDY}",
+        f"cell 14: the address `https://llm.acme.io/v1/chat/completions`: {URL_REMEDY}",
     ),
     "almost documented": (
         _prose("recap", "One", "https://llm.chutes.ai.acme.io/v1"),
-        f"cell 12: the address `https://llm.chutes.ai.acme.io/v1`: {URL_REMEDY}",
+        f"cell 13: the address `https://llm.chutes.ai.acme.io/v1`: {URL_REMEDY}",
     ),
     "longer than documented": (
         _prose("recap", "One", f"{leaks.DOCUMENTED}2"),
-        f"cell 12: the address `{leaks.DOCUMENTED}2`: {URL_REMEDY}",
+        f"cell 13: the address `{leaks.DOCUMENTED}2`: {URL_REMEDY}",
     ),
-    "address of a port": (_stream("on 127.0.0.1:41234"), f"cell 8: the address `127.0.0.1:41234`: {URL_REMEDY}"),
+    "address of a port": (_stream("on 127.0.0.1:41234"), f"cell 9: the address `127.0.0.1:41234`: {URL_REMEDY}"),
 }
 
 
@@ -293,9 +297,9 @@ def test_own_secret_and_own_folders_are_found(good: Any, monkeypatch: pytest.Mon
     monkeypatch.chdir("/usr/share")
     _cell(good, "recap").source += "\nplain-words-only\n/srv/people/ada/x\n/usr/share/y, /usr/shared"
     lines = _lines(good)
-    assert lines[0] == f"cell 12: a secret (ACME_API_KEY): {SECRET_REMEDY}"
-    assert f"cell 12: the path `/srv/people/ada` of a machine: {PATH_REMEDY}" in lines
-    assert lines[2:] == [f"cell 12: the path `/usr/share` of a machine: {PATH_REMEDY}"]
+    assert lines[0] == f"cell 13: a secret (ACME_API_KEY): {SECRET_REMEDY}"
+    assert f"cell 13: the path `/srv/people/ada` of a machine: {PATH_REMEDY}" in lines
+    assert lines[2:] == [f"cell 13: the path `/usr/share` of a machine: {PATH_REMEDY}"]
     assert not any("plain-words-only" in line for line in lines)
 
 

@@ -65,7 +65,7 @@ def test_hook_checks_the_notebooks_of_another_project(clone: Path, other: Path) 
     assert done.returncode == 1, done
     told = [line for line in done.stdout.splitlines() if line.startswith("lessons/")]
     assert told == [
-        "lessons/bad.ipynb: cell 12: the path `/home/ada` of a machine: "
+        "lessons/bad.ipynb: cell 13: the path `/home/ada` of a machine: "
         "have it relative, or from a variable, or tag the cell `allow-path`."
     ]
     assert "2 notebooks checked, 1 finding" in done.stdout

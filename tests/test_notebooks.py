@@ -1,6 +1,8 @@
 """The suite's own notebooks: each lacks nothing, none is lost, and each leads to the next."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,16 @@ def test_nothing_is_lacking(path: Path) -> None:
     notebook = check.read(path)
     assert [str(finding) for finding in check.lacking(notebook)] == []
     assert stored.DIGEST in notebook.metadata[stored.METADATA]
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, TEMPLATE], ids=lambda path: path.stem)
+def test_first_code_cell_says_what_to_install(path: Path) -> None:
+    """In a Python that has the standard library alone, as on a machine where only the notebook was opened."""
+    first = next(cell.source for cell in check.read(path).cells if cell.cell_type == "code")
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", first], capture_output=True, text=True)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith('ModuleNotFoundError: Run `%pip install "scillm-notebooks[run] @ git+')
 
 
 def test_none_is_lost() -> None:

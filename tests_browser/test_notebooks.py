@@ -48,6 +48,6 @@ def test_runs_all_and_again(name: str, open_notebook: Callable[[str], Notebook],
 
 def test_streaming_cells_are_found() -> None:
     """Else the test above would watch nothing."""
-    assert streaming_cells("02_streaming.ipynb") == [3, 4, 6, 7]
-    assert streaming_cells("05_tools.ipynb") == [10]
+    assert streaming_cells("02_streaming.ipynb") == [4, 5, 7, 8]
+    assert streaming_cells("05_tools.ipynb") == [11]
     assert not any(map(streaming_cells, ["01_setup.ipynb", "06_retries.ipynb", "08_batch.ipynb", "10_errors.ipynb"]))

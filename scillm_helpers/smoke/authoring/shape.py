@@ -45,6 +45,15 @@ def four_lines(notebook: Any) -> Iterator[Finding]:
                     yield Finding(number, f"no line `{line}`", "add it")
 
 
+def installation(notebook: Any) -> Iterator[Finding]:
+    """Have the first code cell say what to install: a notebook is opened alone, too, on Colab or Kaggle."""
+    for number, cell in numbered(notebook, "code")[:1]:
+        if "pip install" not in cell.source:
+            yield Finding(
+                number, "no word on what to install", "have the first code cell say it, as `scillm-smoke new` writes it"
+            )
+
+
 def parameters(notebook: Any) -> Iterator[Finding]:
     """Have one cell for papermill, of lines `name = literal  # why`."""
     cells = [(number, cell) for number, cell in numbered(notebook, "code") if tagged(cell, "parameters")]
@@ -112,4 +121,4 @@ def records_of(cell: Any) -> bool:
     return bool(_RECORD.search(cell.source))
 
 
-RULES = (title, sections, four_lines, parameters, real_call, reported, small_cells, curl)
+RULES = (title, sections, four_lines, installation, parameters, real_call, reported, small_cells, curl)
