@@ -1,4 +1,4 @@
-"""Share the tests among workers; have nbval compare JSON and displays updated in place, and notice a dead kernel."""
+"""Share the tests among workers; have nbval compare as `tools.stored` does, and displays updated in place, and notice a dead kernel."""
 
 import time
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tools.stored import sanitized
+from tools.stored import masked
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Extend nbval for this session (pytest calls this)."""
-    IPyNbCell.sanitize = lambda self, value: sanitized(value, self.parent.sanitize_patterns)
+    IPyNbCell.sanitize = lambda self, value: masked(value)
     IPyNbFile.setup = _starting_warm(IPyNbFile.setup)
     IPyNbFile.get_kernel_message = _applying_updates(IPyNbFile.get_kernel_message)
     RunningKernel.get_message = _noticing_death(RunningKernel.get_message)

@@ -47,24 +47,7 @@ def _run(smoke: Smoke, out: str, environ: dict[str, str]) -> tuple[dict[str, str
     smoke.run(*NOTEBOOKS, **environ, **gates)
     statuses = {case["notebook"]: case["status"] for case in smoke.results["cases"]}
     copies = {path.name: nbformat.read(path, 4) for path in sorted((smoke.out / "notebooks").glob("*.ipynb"))}
-    return statuses, {name: [_merged(cell.get("outputs", [])) for cell in copy.cells] for name, copy in copies.items()}
-
-
-def _merged(outputs: list[Any]) -> list[Any]:
-    """Return outputs as a page shows them: what was printed in one, and of a progress bar what it was last.
-
-    In how many pieces a kernel sends what is printed, and how often a bar is drawn, depends on its speed.
-    """
-    merged: list[Any] = []
-    for output in outputs:
-        if merged and output.output_type == "stream" and merged[-1].get("name") == output.name:
-            merged[-1].text += output.text
-        else:
-            merged.append(output)
-    for output in merged:
-        if output.output_type == "stream":
-            output.text = "\n".join(line.rpartition("\r")[2] for line in output.text.split("\n"))
-    return merged
+    return statuses, {name: [cell.get("outputs", []) for cell in copy.cells] for name, copy in copies.items()}
 
 
 def test_suite_is_replayed_with_the_endpoint_gone(smoke: Smoke) -> None:

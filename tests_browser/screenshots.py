@@ -1,15 +1,15 @@
 """Pictures of the README, taken by tests; each carries the text that the page had, so that a later run can compare."""
 
 import io
-import re
 from pathlib import Path
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Page
 
+from tools.stored import numberless
+
 _KEY = "shown"
-_VARYING = re.compile(r"\d[\d.,:]*|#+")  # times, counts, ports
 
 
 class Screenshots:
@@ -25,17 +25,12 @@ class Screenshots:
         `part` selects what of the page has that text; numbers may differ. Raises AssertionError.
         """
         path = self._folder / f"{name}.png"
-        text = _lasting(page.locator(part).first.inner_text())
+        text = numberless(page.locator(part).first.inner_text())
         if self._take:
             info = PngInfo()
             info.add_itxt(_KEY, text)
             Image.open(io.BytesIO(page.screenshot())).save(path, pnginfo=info, optimize=True)
         assert path.is_file(), f"docs/{path.name} is missing; run make screenshot"
         with Image.open(path) as picture:
-            taken_of = picture.info.get(_KEY)
+            taken_of = numberless(picture.info.get(_KEY, ""))
         assert taken_of == text, f"docs/{path.name} shows something else; run make screenshot"
-
-
-def _lasting(text: str) -> str:
-    """Return a text with its numbers as `#`."""
-    return " ".join(_VARYING.sub("#", text).split())
