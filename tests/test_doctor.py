@@ -27,6 +27,8 @@ from tests.ways import Way, relaying, server_context, trusted
 
 NAMES = [check.name for check in CHECKS]
 KEY = "obviously-fake-key-of-a-test-7f3a"
+# What curl means by its numbers stays; how it says so is another thing in each version and with each TLS library.
+NO_NAME, NO_CONNECTION, NO_TLS, BAD_CERTIFICATE = (f"curl: ({number})" for number in (6, 7, 35, 60))
 NOBODY = "http://127.0.0.1:9"  # the port of "discard", where nobody listens
 
 
@@ -289,9 +291,7 @@ def test_name_that_does_not_resolve(smoke: Smoke) -> None:
     told = consult(smoke, CHUTES_API_BASE="https://endpoint.invalid/v1", CHUTES_API_KEY=KEY)
     assert told.cause["name"] == "name resolution"
     assert told.cause["run"] == "getent hosts endpoint.invalid"
-    assert "Could not resolve" in pasted(
-        told.cause["curl"], {"CHUTES_API_BASE": "https://endpoint.invalid/v1"}, smoke.folder
-    )
+    assert NO_NAME in pasted(told.cause["curl"], {"CHUTES_API_BASE": "https://endpoint.invalid/v1"}, smoke.folder)
     assert [told.checks[name]["state"] for name in ("proxy variables", "versions")] == ["ok", "ok"]
 
 
@@ -324,7 +324,7 @@ def test_nobody_listens(smoke: Smoke, endpoint: serve.Endpoint) -> None:
         assert told.cause["name"] == "connection"
         assert "Nobody listens there" in told.cause["means"]
         assert "Connection refused" in told.cause["seen"]
-        assert re.search("refused|Couldn't connect", pasted(told.cause["curl"], environ, smoke.folder))
+        assert NO_CONNECTION in pasted(told.cause["curl"], environ, smoke.folder)
 
 
 @pytest.fixture(scope="module")
@@ -334,17 +334,17 @@ def authority() -> trustme.CA:
 
 NOW = datetime.now(UTC)
 CERTIFICATES = {
-    "untrusted": ({}, "127.0.0.1", "Nobody whom httpx trusts", "SSL certificate problem"),
-    "expired": ({"not_after": NOW - timedelta(days=1), "not_before": NOW - timedelta(days=9)}, "127.0.0.1", "clock is fast", "expired"),
-    "early": ({"not_before": NOW + timedelta(days=1)}, "127.0.0.1", "clock is slow", "not yet valid"),
-    "other": ({}, "other.example", "It is for", "no alternative certificate subject name"),
+    "untrusted": ({}, "127.0.0.1", "Nobody whom httpx trusts"),
+    "expired": ({"not_after": NOW - timedelta(days=1), "not_before": NOW - timedelta(days=9)}, "127.0.0.1", "clock is fast"),
+    "early": ({"not_before": NOW + timedelta(days=1)}, "127.0.0.1", "clock is slow"),
+    "other": ({}, "other.example", "It is for"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", CERTIFICATES)
 def test_wrong_certificate(smoke: Smoke, endpoint: serve.Endpoint, authority: trustme.CA, kind: str) -> None:
     """What httpx trusts is what counts; the clocks are compared all the same."""
-    dates, name, means, said = CERTIFICATES[kind]
+    dates, name, means = CERTIFICATES[kind]
     context = server_context(authority.issue_cert(name, **dates))  # type: ignore[arg-type]
     roots = {} if kind == "untrusted" else trusted(authority, smoke.folder)
     with relaying(Way(endpoint.api_base), context) as address:
@@ -352,13 +352,13 @@ def test_wrong_certificate(smoke: Smoke, endpoint: serve.Endpoint, authority: tr
         told = consult(smoke, **environ)
         assert told.cause["name"] == "TLS"
         assert means in told.cause["means"]
-        assert said in pasted(told.cause["curl"], environ, smoke.folder)
+        assert BAD_CERTIFICATE in pasted(told.cause["curl"], environ, smoke.folder)
         assert told.checks["clock skew"]["state"] == "ok"
 
 
 def test_expired_certificate_of_a_wrong_clock(smoke: Smoke, endpoint: serve.Endpoint, authority: trustme.CA) -> None:
     """The clock is the cause, and not TLS."""
-    dates, name, *_ = CERTIFICATES["expired"]
+    dates, name, _ = CERTIFICATES["expired"]
     context = server_context(authority.issue_cert(name, **dates))  # type: ignore[arg-type]
     with relaying(Way(endpoint.api_base, ahead=-timedelta(days=3)), context) as address:
         told = consult(smoke, **live(endpoint, CHUTES_API_BASE=address) | trusted(authority, smoke.folder))
@@ -383,7 +383,7 @@ def test_plain_http_where_tls_is_wanted(smoke: Smoke, endpoint: serve.Endpoint) 
     told = consult(smoke, **environ)
     assert told.cause["name"] == "TLS"
     assert "speaks no TLS" in told.cause["means"]
-    assert "SSL" in pasted(told.cause["curl"], environ, smoke.folder)
+    assert NO_TLS in pasted(told.cause["curl"], environ, smoke.folder)
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
@@ -411,7 +411,7 @@ def test_dead_proxy_is_the_cause(smoke: Smoke, here: Here, endpoint: serve.Endpo
     assert told.cause["name"] == "proxy variables"
     assert told.cause["seen"].startswith("the proxy 127.0.0.1:9 (HTTP_PROXY) cannot be reached (")
     assert told.cause["run"] == 'export NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1"'
-    assert re.search("refused|Couldn't connect|Failed to connect", pasted(told.cause["curl"], environ, smoke.folder))
+    assert NO_CONNECTION in pasted(told.cause["curl"], environ, smoke.folder)
     assert "pass-word" not in told.out
     told = here(**environ, NO_PROXY="127.0.0.1")
     assert told.status == 0
