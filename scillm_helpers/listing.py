@@ -8,18 +8,23 @@ from .errors import AuthError, EndpointError
 def list_models(api_base: str, api_key: str, timeout: float) -> list[str]:
     """Return the names of the models that the endpoint lists, in its order; `timeout` is in seconds.
 
-    Raises AuthError where the key is refused, and EndpointError where no list comes back.
+    Raises AuthError where the key is refused, and EndpointError where no list comes back within that time, or one of
+    more than `bounded.MAX_BYTES`.
     """
-    import httpx  # 0.1 s that a notebook which names its model need not wait for
+    # 0.1 s that a notebook which names its model need not wait for.
+    import httpx
+
+    from . import bounded
 
     url = f"{api_base}/models"
     try:
-        # Without TLS no certificates are needed, and reading them would take longer than the answer.
-        verify = url.startswith("https:")
-        headers = {"Authorization": f"Bearer {api_key}"}
-        answer = httpx.get(url, headers=headers, timeout=timeout, verify=verify, follow_redirects=False)
-    except (httpx.TransportError, httpx.InvalidURL) as error:
-        why = str(error) or type(error).__name__
+        answer = bounded.fetch("GET", url, seconds=timeout, headers={"Authorization": f"Bearer {api_key}"})
+    except (bounded.ReplyTooLarge, httpx.DecodingError) as error:
+        raise EndpointError(f"{url} answered with {error}; check CHUTES_API_BASE.") from error
+    except httpx.ReadTimeout as error:
+        raise EndpointError(f"{url} sent no whole list within {timeout:g} s; check CHUTES_API_BASE.") from error
+    except (httpx.RequestError, httpx.InvalidURL) as error:
+        why = bounded.reason(error)
         raise EndpointError(f"{api_base} cannot be reached ({why}); check CHUTES_API_BASE and the network.") from error
     if answer.status_code in (401, 403):
         raise AuthError(f"{api_base} refused the key (HTTP {answer.status_code}); check CHUTES_API_KEY.")
@@ -27,7 +32,7 @@ def list_models(api_base: str, api_key: str, timeout: float) -> list[str]:
         raise EndpointError(f"{url} answered HTTP {answer.status_code}; check that CHUTES_API_BASE ends in /v1.")
     try:
         return [entry["id"] for entry in answer.json()["data"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EndpointError(f"{url} answered with no list of models; check CHUTES_API_BASE.") from error
 
 

@@ -50,11 +50,20 @@ def test_imports_follow_the_rules(path: Path) -> None:
     late = path.name == "cli.py"  # each command brings its own
     allowed = {
         "": {"scillm_helpers.endpoint.serve"} if path.name == "client.py" else set(),
-        "endpoint": _modules("errors"),
+        "endpoint": _modules("bounded", "errors"),
         "kernels": _modules("errors"),
         # It looks through what a notebook imports; what takes secrets out of its findings is handed to it.
         "doctor": _modules(
-            "client", "environment", "errors", "images", "json_mode", "kinds", "listing", "settings", "endpoint.serve"
+            "bounded",
+            "client",
+            "environment",
+            "errors",
+            "images",
+            "json_mode",
+            "kinds",
+            "listing",
+            "settings",
+            "endpoint.serve",
         ),
         "playground": _modules("client", "errors", "figures", "images", "json_mode", "kinds", "prices", "streaming"),
         "smoke": _modules("settings", "environment", "errors", "records", "kinds", "listing", "prices")

@@ -9,9 +9,12 @@ from typing import Any, Self
 import httpx
 import tenacity
 
+from scillm_helpers.bounded import fetch, reason
 from scillm_helpers.errors import ScillmError
 
 _ATTEMPTS = 4
+_SECONDS = 30.0  # for one request
+_MAX_PAGES = 1000  # of a list; each has up to 100 issues
 _LONGEST_PAUSE = 60.0  # seconds; GitHub may ask for an hour, which a job should not wait
 _REMEDIES = {
     401: "GITHUB_TOKEN was refused; make a new one, or pass the workflow's own.",
@@ -54,46 +57,43 @@ class Repository:
     """
 
     def __init__(self, api: str, name: str, token: str | None, sleep: Callable[[float], None] = time.sleep) -> None:
-        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        self._headers = headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        base = f"{api.rstrip('/')}/repos/{name}"
-        self._http = httpx.Client(base_url=base, headers=headers, timeout=30, follow_redirects=True)
+        self._base = f"{api.rstrip('/')}/repos/{name}"
         self._sleep = sleep
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def issues(self, label: str) -> list[Issue]:
         """Return the issues with this label, open and closed."""
         parameters = {"labels": label, "state": "all", "per_page": "100"}
-        page = self._send("GET", "/issues", params=parameters)
+        page = self._send("GET", f"{self._base}/issues", params=parameters)
         found = _issues_on(page)
-        while "next" in page.links:
-            page = self._send("GET", page.links["next"]["url"])
+        for _ in range(_MAX_PAGES):
+            if "next" not in page.links:
+                return found
+            page = self._send("GET", self._own(page.links["next"]["url"]))
             found += _issues_on(page)
-        return found
+        raise GitHubError(f"{self._base}/issues has more than {_MAX_PAGES} pages; check GITHUB_API_URL.")
 
     def create_label(self, name: str, color: str, description: str) -> None:
         """Create a label; one of that name stays as it is."""
         try:
-            self._send("POST", "/labels", json={"name": name, "color": color, "description": description})
+            self._send("POST", f"{self._base}/labels", json={"name": name, "color": color, "description": description})
         except GitHubError as error:
             if error.status != 422:  # what GitHub answers where it exists
                 raise
 
     def open(self, fields: dict[str, Any]) -> int:
         """Open an issue and return its number."""
-        return int(self._send("POST", "/issues", json=fields).json()["number"])
+        return int(self._send("POST", f"{self._base}/issues", json=fields).json()["number"])
 
     def edit(self, number: int, fields: dict[str, Any]) -> None:
         """Set fields of an issue, which tells nobody but by its state."""
-        self._send("PATCH", f"/issues/{number}", json=fields)
+        self._send("PATCH", f"{self._base}/issues/{number}", json=fields)
 
     def comment(self, number: int, body: str) -> None:
         """Add a comment to an issue."""
-        self._send("POST", f"/issues/{number}/comments", json={"body": body})
+        self._send("POST", f"{self._base}/issues/{number}/comments", json={"body": body})
 
     def _send(self, method: str, url: str, **content: Any) -> httpx.Response:
         retrying = tenacity.Retrying(
@@ -108,11 +108,19 @@ class Repository:
         except httpx.HTTPStatusError as error:
             raise _refusal(error) from error
         except httpx.HTTPError as error:
-            why = str(error) or type(error).__name__
-            raise GitHubError(f"{self._http.base_url.host} cannot be reached ({why}); check GITHUB_API_URL.") from error
+            host = httpx.URL(self._base).host
+            raise GitHubError(f"{host} cannot be reached ({reason(error)}); check GITHUB_API_URL.") from error
 
     def _once(self, method: str, url: str, **content: Any) -> httpx.Response:
-        return self._http.request(method, url, **content).raise_for_status()
+        reply = fetch(method, url, seconds=_SECONDS, headers=self._headers, follow_redirects=True, **content)
+        return reply.raise_for_status()
+
+    def _own(self, url: str) -> str:
+        """Return the address of a further page. Raises GitHubError for one that the token is not for."""
+        there, here = httpx.URL(url), httpx.URL(self._base)
+        if (there.scheme, there.netloc) != (here.scheme, here.netloc):
+            raise GitHubError(f"{self._base}/issues continues at {there.host}; check GITHUB_API_URL.")
+        return url
 
 
 def _issues_on(page: httpx.Response) -> list[Issue]:

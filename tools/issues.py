@@ -120,9 +120,6 @@ def main(
         print(f"issues: {error}", file=sys.stderr)
         # A fork has no issues until its owner wants some; the suite's own status tells of its failures.
         return 0 if error.status == 410 else 1
-    finally:
-        if repository:
-            repository.close()
     return 0
 
 

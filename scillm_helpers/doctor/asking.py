@@ -2,16 +2,16 @@
 
 import asyncio
 import json
-import os
 import socket
-import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import httpx
+
+from ..bounded import ENCODING, chain, read, reason
 
 # Where a request ended: before anything was sent, on the way, or with the answer, whole or not.
 Stage = Literal["setup", "resolve", "connect", "tunnel", "tls", "answer"]
@@ -81,14 +81,7 @@ class Attempt:
     def why(self) -> str:
         """Return why there is no answer, as the system says it."""
         assert self.error is not None
-        error = root(self.error)
-        if isinstance(error, TimeoutError | httpx.TimeoutException):
-            return "no answer in time"
-        if told := getattr(error, "verify_message", None):
-            return str(told)
-        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError | socket.gaierror) and error.errno:
-            return os.strerror(error.errno)  # asyncio has put other words in its place
-        return str(getattr(error, "strerror", None) or error) or type(error).__name__
+        return reason(self.error)
 
 
 @dataclass
@@ -134,30 +127,17 @@ async def _ask(url: str, seconds: float, headers: dict[str, str], body: Any, ver
         async with (
             asyncio.timeout(seconds),
             httpx.AsyncClient(verify=verify, trust_env=proxies, timeout=seconds) as client,
-            client.stream(method, url, headers=headers, json=body, extensions={"trace": steps}) as response,
+            client.stream(
+                method, url, headers={**ENCODING, **headers}, json=body, extensions={"trace": steps}
+            ) as response,
         ):
             tls = response.extensions["network_stream"].get_extra_info("ssl_object")
             version = str(tls.version()) if tls is not None else ""
-            content = await response.aread()
+            content = await read(response)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
         return Attempt(_stage(steps, error), steps.peer, error=error)
     answer = Answer(response.status_code, response.headers, content, version, asked, time.time())
     return Attempt("answer", steps.peer, answer)
-
-
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what is behind it, the outermost first; of several at once the first."""
-    behind: BaseException | None = error
-    while behind is not None:
-        yield behind
-        inner = behind.exceptions[0] if isinstance(behind, BaseExceptionGroup) else None
-        behind = inner or behind.__cause__ or behind.__context__
-
-
-def root(error: BaseException) -> BaseException:
-    """Return the error behind an error that the system, or TLS, has raised; else the error itself."""
-    found = [one for one in chain(error) if isinstance(one, ssl.SSLError | OSError) and one.args]
-    return found[-1] if found else error
 
 
 def _stage(steps: _Steps, error: BaseException) -> Stage:

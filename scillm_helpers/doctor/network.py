@@ -8,7 +8,8 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from .asking import Attempt, root
+from ..bounded import root
+from .asking import Attempt
 from .findings import Finding, failed, ok, waiting
 from .patient import Patient
 

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import httpx
+
+from ..bounded import ReplyTooLarge
 from ..kinds import CAPABILITIES
 from ..listing import nearest, unknown_model
 from . import curl
@@ -94,6 +97,8 @@ def no_answer(patient: Patient, attempt: Attempt) -> Finding:
         limit = f"{patient.timeout:g} s" if attempt is not patient.listing else f"{patient.patience:g} s"
         means = "The endpoint is overloaded, or starts the model first: wait, or raise LITELLM_TIMEOUT."
         return failed(f"no answer within {limit}", means, _AGAIN)
+    if isinstance(attempt.error, ReplyTooLarge | httpx.DecodingError):
+        return failed(str(attempt.error), _NO_API, _AGAIN)
     means = "The endpoint, or something before it, drops connections: try again later, or ask who runs it."
     return failed(f"the connection broke: {attempt.why}", means, _AGAIN)
 

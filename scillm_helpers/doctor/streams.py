@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from ..bounded import ENCODING, ReplyTooLarge, parts
 from .asking import Answer
 from .curl import chat
 from .findings import Finding, excerpt, failed, ok, waiting
@@ -32,7 +33,7 @@ class Arrivals:
     body: bytes
     status: int = 200
     headers: httpx.Headers = field(default_factory=httpx.Headers)
-    broken: str = ""
+    error: BaseException | None = None  # why there is no more
 
     @property
     def events(self) -> list[str]:
@@ -89,8 +90,11 @@ def _problem(patient: Patient, arrivals: Arrivals) -> Finding | None:
     if arrivals.status != 200:
         answer = Answer(arrivals.status, arrivals.headers, arrivals.body, "", 0, 0)
         return refusal(patient, answer)
-    if arrivals.broken:
-        seen = f"the stream broke after {len(arrivals.events)} events: {arrivals.broken}"
+    if isinstance(arrivals.error, ReplyTooLarge):
+        seen = f"the stream has no end: {arrivals.error} for {MORE['max_tokens']} tokens"
+        return failed(seen, "The endpoint does not stop at `max_tokens`: ask who runs it.", _look(patient))
+    if arrivals.error is not None:
+        seen = f"the stream broke after {len(arrivals.events)} events: {_why(arrivals.error)}"
         return failed(
             seen, "The endpoint, or something before it, drops what takes long: a proxy's timeout?", _look(patient)
         )
@@ -140,15 +144,20 @@ async def _read(patient: Patient, more: dict[str, Any]) -> Arrivals:
         async with (
             asyncio.timeout(patient.timeout),
             httpx.AsyncClient(verify=patient.url.scheme == "https", timeout=patient.timeout) as client,
-            client.stream("POST", url, headers=patient.bearer, json=body) as response,
+            client.stream("POST", url, headers={**ENCODING, **patient.bearer}, json=body) as response,
         ):
-            async for part in response.aiter_bytes():
+            async for part in parts(response):
                 times.append(time.monotonic() - began)
                 read += part
     except (httpx.HTTPError, TimeoutError) as error:
-        why = "no more came in time" if isinstance(error, TimeoutError | httpx.TimeoutException) else str(error)
-        return Arrivals(tuple(times), bytes(read), broken=why or type(error).__name__)
+        return Arrivals(tuple(times), bytes(read), error=error)
     return Arrivals(tuple(times), bytes(read), response.status_code, response.headers)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return "no more came in time"
+    return str(error) or type(error).__name__
 
 
 def _look(patient: Patient) -> str:

@@ -127,7 +127,7 @@ class Recorder:
         try:
             async with self._upstream.ask(call) as answer:
                 take.head.set_result(answer)
-                parts, broken = await _heard(take, answer)
+                parts, broken = await _heard(take, answer, self._upstream.body(answer))
             cleaned = await asyncio.to_thread(clean_parts, [part.data for part in parts], self._clean)
             kept = [Part(part.after_s, data) for part, data in zip(parts, cleaned, strict=True)]
             # Before the client sees the end: whoever has an answer whole has it on the disk, too.
@@ -142,11 +142,11 @@ class Recorder:
             take.end(broken)
 
 
-async def _heard(take: Take, answer: httpx.Response) -> tuple[list[Part], bool]:
+async def _heard(take: Take, answer: httpx.Response, body: AsyncIterator[bytes]) -> tuple[list[Part], bool]:
     """Return the parts of a body, and whether it broke off."""
     parts, broken = [], False
     try:
-        async for data in answer.aiter_bytes():
+        async for data in body:
             parts.append(take.hear(data))
     except httpx.RequestError:
         broken = True
