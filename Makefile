@@ -1,6 +1,7 @@
 # smoke · report · test · test-all · test-browser · lab · tutorials · site · lint · bench · screenshot. Each sets up all it needs in .venv.
 #
-# For CI, and the same by hand:
+# For CI, and the same by hand (smoke-live, matrix and issues hold a key: they install nothing, and ask for `make setup`):
+#   setup             sets .venv up for the targets that only run
 #   packages          installs what the tests call and a clean machine may lack (Debian, Ubuntu)
 #   smoke-keyless     runs every notebook on the embedded endpoint, whatever the shell or .env says
 #   smoke-live        runs every notebook on the live endpoint, and is refused where none is set
@@ -31,11 +32,16 @@ KEYLESS := env CHUTES_API_BASE= CHUTES_API_KEY= CHUTES_MODEL= CHUTES_TEXT_MODEL=
 
 # Not RUN, which is a stamp.
 RUNS ?= runs/latest
+# A step that holds a key runs neither pip nor a build backend. (Not $(MAKE), which `make -n` would run.)
+SELF := $(MAKE)
+REQUIRE_SETUP = @$(SELF) --question $(RUN) >/dev/null 2>&1 || \
+	{ echo "$@: $(VENV) is not set up, or older than its requirements; run make setup." >&2; exit 2; }
+
 SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
 export MATCH
 
 .PHONY: smoke report test test-all test-browser lab tutorials site lint bench screenshot clean
-.PHONY: packages smoke-keyless smoke-live matrix summary not-live issues history-import
+.PHONY: packages setup smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke run
@@ -67,6 +73,7 @@ lint: $(DEV)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m scillm_helpers.smoke check
+	$(BIN)/zizmor --offline --persona=auditor --strict-collection --no-progress --quiet .
 
 bench: $(BENCH) $(STAND_INS)
 	$(BIN)/python -m benchmarks.bench
@@ -81,12 +88,16 @@ packages:
 smoke-keyless: $(RUN)
 	$(KEYLESS) $(BIN)/python -m scillm_helpers.smoke run
 
-smoke-live: $(RUN)
+setup: $(RUN)
+
+smoke-live:
+	$(REQUIRE_SETUP)
 	@$(BIN)/python -m tools.live
 	$(BIN)/python -m scillm_helpers.smoke run
 
 # MATCH comes from who starts the workflow by hand: the shell sees it only as a variable's value.
-matrix: $(RUN)
+matrix:
+	$(REQUIRE_SETUP)
 	$(BIN)/python -m scillm_helpers.smoke run --model all $(if $(value MATCH),--match "$$MATCH")
 
 summary:
@@ -95,7 +106,8 @@ summary:
 not-live:
 	@echo "The live suite and the matrix were **not run**: this repository has no secret CHUTES_API_KEY."
 
-issues: $(RUN)
+issues:
+	$(REQUIRE_SETUP)
 	@$(BIN)/python -m tools.issues $(if $(DRY_RUN),--dry-run) $(RUNS)
 
 history-import: $(RUN)

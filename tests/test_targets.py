@@ -37,6 +37,17 @@ def test_smoke_live_is_refused_without_endpoint(lacking: str) -> None:
     assert line == f"smoke-live: {lacking} is not set; export it, or run make smoke-keyless."
 
 
+@pytest.mark.parametrize("target", ["smoke-live", "matrix", "issues"])
+def test_target_that_holds_a_key_installs_nothing(target: str, tmp_path: Path) -> None:
+    """On a fresh clone it is refused, and says what to run first."""
+    venv = tmp_path / "venv"
+    done = make(target, f"VENV={venv}", CHUTES_API_KEY="obviously-fake", GITHUB_TOKEN="obviously-fake")
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert (done.returncode, done.stdout) == (2, "")
+    assert line == f"{target}: {venv} is not set up, or older than its requirements; run make setup."
+    assert not venv.exists()
+
+
 def test_smoke_live_runs_with_endpoint(bin_folder: Path) -> None:
     """The check, then the same command as by hand."""
     assert live.missing({"CHUTES_API_BASE": "http://127.0.0.1:9", "CHUTES_API_KEY": "obviously-fake"}) == []

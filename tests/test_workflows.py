@@ -53,7 +53,7 @@ def least(text: str) -> bool:
     }
     ran = [step["run"] for name, step in steps(workflow) if name in writers and "run" in step]
     allowed = {
-        "issues": ({("issues", "write")}, ["make issues RUNS=runs"]),
+        "issues": ({("issues", "write")}, ["make setup", "make issues RUNS=runs"]),
         "deploy": ({("pages", "write"), ("id-token", "write")}, []),
     }
     return top and all(allowed.get(name) == (given, ran) for name, given in writers.items())
@@ -103,6 +103,31 @@ def key_only_where_needed(text: str) -> bool:
     return (holders, tokens, text.count(key)) == (["make smoke-live", "make matrix"], ["make issues RUNS=runs"], 2)
 
 
+def key_holders_install_nothing(text: str) -> bool:
+    """A step that has a secret, or the token, in its environment runs neither pip nor a build backend, nor does an action of it."""
+    workflow = YAML(typ="safe").load(text)
+    for name, step in steps(workflow):
+        around = {**workflow.get("env", {}), **workflow["jobs"][name].get("env", {})}
+        if any(map(_is_secret, {**around, **step.get("env", {})}.values())):
+            match = re.fullmatch(r"make (?:-s )?([a-z-]+).*", step.get("run", ""))
+            if match is None or _installs(match[1]):
+                return False
+    return True
+
+
+def _is_secret(value: object) -> bool:
+    """Tell whether a value of the environment is secret itself, and not whether there is a secret."""
+    return bool(re.search(r"secrets\.|github\.token", str(value))) and "!=" not in str(value)
+
+
+@functools.cache
+def _installs(target: str) -> bool:
+    """Tell whether a target would install something on a fresh clone."""
+    command = ["make", "-n", target, "VENV=not-there"]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return bool(re.search(r"\b(pip|uv|venv|install|build)\b", planned.stdout.replace("run make setup", "")))
+
+
 def kept_after_failure(text: str) -> bool:
     """Artifacts and the history are kept, and the summary is written, also where the suite has failed."""
     wanted = ("upload-artifact", "cache/save", "make -s summary", "make matrix")
@@ -120,6 +145,7 @@ RULES: list[Callable[[str], bool]] = [
     no_credentials_stay,
     nothing_is_forgiven,
     only_make,
+    key_holders_install_nothing,
 ]
 
 
@@ -210,6 +236,10 @@ def test_job_without_timeout_is_refused(tmp_path: Path) -> None:
         (only_make, "make matrix", "make matricks"),
         (kept_after_failure, r"if: \$\{\{ always\(\) \}\}", "if: ${{ success() }}"),
         (kept_after_failure, r"!cancelled\(\) && env", "env"),
+        (key_holders_install_nothing, "make matrix", "make smoke"),
+        (key_holders_install_nothing, "make issues RUNS=runs", "pip download something"),
+        (key_holders_install_nothing, r"LIVE: .*", "LIVE: ${{ secrets.CHUTES_API_KEY }}"),
+        (key_holders_install_nothing, r"permissions: \{\}", "permissions: {}\nenv: {A: '${{ secrets.A }}'}"),
         (key_only_where_needed, r"LIVE: .*", "LIVE: ${{ secrets.CHUTES_API_KEY }}"),
         (no_secret, "schedule:", "pull_request_target:"),
     ],
