@@ -669,7 +669,7 @@ def _installed(folder: Path, **versions: str) -> dict[str, str]:
         ({"openai": "1.55.2"}, "openai 1.55.2"),
         ({"openai": "1.100.1", "litellm": "1.75.8"}, "openai 1.100.1"),
         ({"httpx": "1.0.dev3"}, "httpx 1.0.dev3"),
-        ({"openai": "3.54.0"}, "litellm 1.106.2 needs openai<3.0.0,>=2.20.0, and 3.54.0 is installed"),
+        ({"openai": "99.0"}, r"litellm \S+ needs openai\S+, and 99.0 is installed"),
     ],
 )
 def test_known_bad_version(
@@ -681,7 +681,8 @@ def test_known_bad_version(
     _installed(tmp_path / "more", **versions)
     monkeypatch.syspath_prepend(tmp_path / "more")
     found = check()
-    assert (found.state, found.seen) == ("failed", seen)
+    assert found.state == "failed"
+    assert re.fullmatch(seen, found.seen)
     assert re.match(r"python -m pip install litellm==\S+ openai==\S+ httpx==\S+$", found.run)
     assert all(bad.source.startswith("https://github.com/") for bad in KNOWN_BAD)
     assert any(bad.source in found.means for bad in KNOWN_BAD) or " needs " in seen
