@@ -76,7 +76,16 @@ def _report_failure(result: "ExecutionResult") -> None:
     if isinstance(error, BaseException) and not isinstance(error, Skipped):
         kind = kind_of(error)
         data = {"check": "failure", "ok": False, "kind": kind, "unsupported": _unsupported(error)}
-        _publish(data, f"failure: {kind}")
+        _publish(data | {"error": _public_name(type(error))}, f"failure: {kind}")
+
+
+def _public_name(error: type[BaseException]) -> str:
+    """Return the name of the class, or of its nearest public base that says more than `Exception`.
+
+    Python 3.13 raises a private subclass of SyntaxError for a cell that is not complete.
+    """
+    name = next(base.__name__ for base in error.__mro__ if not base.__name__.startswith("_"))
+    return error.__name__ if name in ("Exception", "BaseException") else name
 
 
 def _report_usage(result: "ExecutionResult") -> None:

@@ -203,7 +203,9 @@ ASK = "llm.completion(messages=[{'role': 'user', 'content': 'Say OK'}]"
 
 FAILURES = [
     ("assert 1 == 2, 'not equal'", "assertion", "AssertionError: not equal"),
-    ("x = (", "notebook", "SyntaxError"),
+    ("x = (", "notebook", "SyntaxError: incomplete input"),
+    ("class _Own(LookupError): pass\nclass _Inner(_Own): pass\nraise _Inner('x')", "notebook", "LookupError: x"),
+    ("class _Own(Exception): pass\nraise _Own('x')", "notebook", "_Own: x"),
     (CONNECT + ASK + ", api_key='obviously-fake')", "auth", "refused the key (HTTP 401); check CHUTES_API_KEY."),
     (CONNECT + ASK + ", model='embeded/omni')", "bad_request", "did you mean embedded/omni-1"),
     (CONNECT + ASK + ", api_base='http://127.0.0.1:9/v1')", "connection", "cannot be reached"),
@@ -222,7 +224,7 @@ def test_failure_has_its_kind(smoke: Smoke) -> None:
     assert smoke.run(*names, LITELLM_RETRY_AFTER="0.01").returncode == 1
     for case, (source, kind, message) in zip(smoke.results["cases"], FAILURES, strict=True):
         assert (case["status"], case["reason"]["kind"]) == ("failed", kind), source
-        assert message in case["reason"]["message"]
+        assert message in case["reason"]["message"], source
         assert "\n" not in case["reason"]["message"]
 
 

@@ -103,12 +103,15 @@ def outcome(cells: list[Any], end: End, clean: Callable[[str], str]) -> tuple[St
 def _raised(cell: Any, number: int) -> tuple[Status, Reason]:
     """Read why a cell raised: to skip the rest, or because something is wrong."""
     said = list(_published(cell))
-    told = [record.get("kind") for record in said if record.get("check") == "failure"]
+    failures = [record for record in said if record.get("check") == "failure"]
+    told = [record.get("kind") for record in failures]
     # The kernel tells of every failure, and a skip is none: with both, the failure counts.
     if not told and (skips := [record["skipped"] for record in said if record.get("skipped")]):
         return "skipped", Reason(None, _one_line(skips[-1]), number)
     error = _error(cell)
-    message = _one_line(f"{error.ename}: {error.evalue}" if error.evalue else error.ename)
+    public = [record["error"] for record in failures if isinstance(record.get("error"), str)]
+    name = public[0] if error.ename.startswith("_") and public else error.ename
+    message = _one_line(f"{name}: {error.evalue}" if error.evalue else name)
     # A cell that does not parse has run nothing: no hook of the kernel has seen it.
     kind: Kind = next((kind for kind in get_args(Kind) if kind in told), "notebook")
     return "failed", Reason(kind, message, number)
