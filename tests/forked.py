@@ -66,6 +66,9 @@ class _Lent(zygotes.Zygote):
     def end(self) -> None:
         self.retire()
 
+    def disown(self) -> None:
+        pass
+
 
 @cache
 def _zygote() -> zygotes.Zygote:

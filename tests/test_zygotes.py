@@ -27,7 +27,7 @@ from tests.warm import COLD, FORKED, HOLD_THE_LOCK, WARM, Kernel, Owner, gone, m
 def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[zygotes.Zygotes]:
     """Give a test zygotes of its own, with nothing much to import, and end them."""
     monkeypatch.setenv("SCILLM_WARM_PRELOAD", "colorsys")
-    monkeypatch.setattr(zygotes, "_shared", {})
+    monkeypatch.setattr(zygotes, "_shared", zygotes.Zygotes())
     yield zygotes.shared()
     zygotes.shared().close()
 
@@ -155,7 +155,7 @@ def test_cancelled_launch_leaves_no_kernel(own: zygotes.Zygotes) -> None:
 
     asyncio.run(cancel())
     (zygote,) = own._zygotes.values()
-    assert zygote.launched == 1
+    until(lambda: zygote.launched == 1)
     until(lambda: not psutil.Process(zygote._process.pid).children())
 
 

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import threading
 
+from . import forks
+
 _UNKNOWN = 255  # the exit status of a process that nobody could wait for, as in asyncio
 
 
@@ -23,6 +25,7 @@ class KernelProcess:
         self._pidfd = pidfd
         self._channel = channel
         self._lock = threading.Lock()
+        forks.leave_to_parent(self)
 
     def poll(self) -> int | None:
         """Return the exit status, negative for a signal, or None while the kernel runs."""
@@ -48,13 +51,23 @@ class KernelProcess:
         """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
+    def close(self) -> None:
+        """Give up the kernel: how it ends stays unknown. A forked process does so, and leaves it to its parent."""
+        self._lock = threading.Lock()  # the parent may have been waiting in another thread
+        if self.returncode is None:
+            self._end(_UNKNOWN)
+
     def _wait(self, timeout: float | None) -> int | None:
         with self._lock:
             if self.returncode is None and readable(self._pidfd, timeout):
-                self.returncode = self._told()
-                self._channel.close()
-                os.close(self._pidfd)
+                self._end(self._told())
             return self.returncode
+
+    def _end(self, status: int) -> None:
+        with forks.lock:
+            self.returncode = status
+            self._channel.close()
+            os.close(self._pidfd)
 
     def _told(self) -> int:
         with self._channel.makefile("rb") as lines:

@@ -9,6 +9,9 @@ import asyncio
 import functools
 import os
 import subprocess
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from traitlets import List, Unicode
 from . import zygotes
 from .process import KernelProcess
 from .recipe import VARIABLE, Recipe, modules
+
+_POLL_SECONDS = 0.005
 
 
 class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
@@ -37,14 +42,15 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Launch a kernel (jupyter_client calls this); cold where none can be forked."""
         fork = functools.partial(self._fork, cmd, **self._scrub_kwargs(kwargs))
-        # In a thread: a zygote may have to import first.
-        forking = asyncio.get_running_loop().run_in_executor(None, fork)
+        forking = _in_thread(fork)  # a zygote may have to import first
         try:
-            process = await asyncio.shield(forking)
+            # A loop that a forked process has inherited shares the pipe by which a thread would wake it.
+            while not forking.done():  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_SECONDS)
         except asyncio.CancelledError:
             forking.add_done_callback(_abandon)
             raise
-        if process is None:
+        if (process := forking.result()) is None:
             return await super().launch_kernel(cmd, **kwargs)
         self.process = process
         self.pid = self.pgid = process.pid
@@ -79,9 +85,23 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
             return zygotes.shared().launch(recipe, argv, environ, folder, streams)
 
 
-def _abandon(forking: "asyncio.Future[KernelProcess | None]") -> None:
+def _in_thread(call: Callable[[], KernelProcess | None]) -> "Future[KernelProcess | None]":
+    """Call in a thread of its own: the threads of a loop's executor are not there in a forked process."""
+    future: Future[KernelProcess | None] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="warm-launch", daemon=True).start()
+    return future
+
+
+def _abandon(forking: "Future[KernelProcess | None]") -> None:
     """End a kernel that nobody waits for any more."""
-    if not forking.cancelled() and forking.exception() is None and (process := forking.result()) is not None:
+    if forking.exception() is None and (process := forking.result()) is not None:
         process.kill()
         process.wait()
 

@@ -11,6 +11,7 @@ import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from . import forks
 from .process import KernelProcess, readable
 from .recipe import Recipe
 
@@ -44,20 +45,21 @@ class Zygote:
         """Start it; this returns at once. Raises OSError where the interpreter cannot be started."""
         self.recipe = recipe
         self.launched = 0
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         program = _PROGRAM.format(str(Path(__file__).parents[1]))
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - the kernelspec's own interpreter
-                [*recipe.interpreter, "-c", program, str(theirs.fileno()), *recipe.names],
-                # Read as ipykernel is imported: 1 has it poll for no parent, which would be the zygote.
-                env=environ | {"JPY_PARENT_PID": "1"},
-                cwd=recipe.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+        with forks.lock:
+            self._control, theirs = _pair(socket.SOCK_SEQPACKET)
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - the kernelspec's own interpreter
+                    [*recipe.interpreter, "-c", program, str(theirs.fileno()), *recipe.names],
+                    # Read as ipykernel is imported: 1 has it poll for no parent, which would be the zygote.
+                    env=environ | {"JPY_PARENT_PID": "1"},
+                    cwd=recipe.cwd,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
 
     def wait(self) -> None:
         """Return when it has imported everything, has died doing so, or has taken too long."""
@@ -66,13 +68,14 @@ class Zygote:
     def launch(self, argv: list[str], environ: dict[str, str], cwd: str, streams: list[int]) -> KernelProcess:
         """Fork a kernel; this waits until the zygote has imported everything. Raises Refused."""
         asked = json.dumps({"argv": argv, "environ": environ, "cwd": cwd}).encode() + b"\n"
-        channel, theirs = socket.socketpair()
         with ExitStack() as undo:
-            undo.enter_context(channel)
-            channel.settimeout(_READY_SECONDS)
             try:
-                with theirs:
-                    socket.send_fds(self._control, [b"+"], [theirs.fileno(), *streams])
+                with forks.lock:
+                    channel, theirs = _pair(socket.SOCK_STREAM)
+                    undo.enter_context(channel)
+                    with theirs:
+                        socket.send_fds(self._control, [b"+"], [theirs.fileno(), *streams])
+                channel.settimeout(_READY_SECONDS)
                 channel.sendall(asked)
                 # A descriptor ends what one call receives: the exit status, if it is there too, stays for later.
                 answer, descriptors, _, _ = socket.recv_fds(channel, 65536, 1)
@@ -106,6 +109,10 @@ class Zygote:
             self._process.kill()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
+
+    def disown(self) -> None:
+        """Take it for another process's child, which is not waited for here (nor warned of, as by `Popen.__del__`)."""
+        self._process.returncode = 0
 
     def _death(self) -> str:
         with suppress(subprocess.TimeoutExpired):  # its sockets are closed a moment before
@@ -168,6 +175,11 @@ class Zygotes:
         for zygote in [*self._zygotes.values(), *self._retired]:
             zygote.end()
 
+    def disown(self) -> None:
+        """Leave the zygotes to the parent of this process, which has been forked."""
+        for zygote in [*self._zygotes.values(), *self._retired]:
+            zygote.disown()
+
     def _start(self, recipe: Recipe, environ: dict[str, str]) -> Zygote | None:
         if self._closed:
             raise RuntimeError("the zygotes are closed")
@@ -200,17 +212,27 @@ class Zygotes:
         self._warned = True
 
 
-_shared: dict[int, Zygotes] = {}
+def _pair(kind: socket.SocketKind) -> tuple[socket.socket, socket.socket]:
+    """Return our socket and the one to send away; the caller holds `forks.lock` until it has closed the latter."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
+    forks.leave_to_parent(ours)
+    return ours, theirs
+
+
+_shared = Zygotes()
 
 
 def shared() -> Zygotes:
     """Return the zygotes of this process, which end with it. (A process that it forks has its own.)"""
-    if os.getpid() not in _shared:
-        _shared.setdefault(os.getpid(), Zygotes())
-    return _shared[os.getpid()]
+    return _shared
 
 
-@atexit.register
-def _close() -> None:
-    if (own := _shared.get(os.getpid())) is not None:
-        own.close()
+def _start_anew() -> None:
+    """Have zygotes of its own in a forked process."""
+    global _shared
+    _shared.disown()
+    _shared = Zygotes()
+
+
+forks.at_fork(_start_anew)
+atexit.register(lambda: _shared.close())
