@@ -1,4 +1,4 @@
-# smoke · report · test · test-all · test-browser · lab · tutorials · site · lint · bench · screenshot. Each sets up all it needs in .venv.
+# smoke · report · test · test-all · test-browser · test-elsewhere · lab · tutorials · site · lint · bench · screenshot. Each sets up all it needs in .venv.
 #
 # For CI, and the same by hand (smoke-live, matrix and issues hold a key: they install nothing, and ask for `make setup`):
 #   setup             sets .venv up for the targets that only run
@@ -30,6 +30,9 @@ KEYLESS := env CHUTES_API_BASE= CHUTES_API_KEY= CHUTES_MODEL= CHUTES_TEXT_MODEL=
 	LITELLM_MAX_RETRIES=3 LITELLM_RETRY_AFTER=1 LITELLM_TIMEOUT=45 \
 	SCILLM_ALLOW_STREAM_SMOKE=1 SCILLM_ALLOW_TOOLS_SMOKE=1
 
+# What make test gives pytest.
+FAST := -n 3 -m 'not slow' --nbval tests notebooks
+
 # Not RUN, which is a stamp.
 RUNS ?= runs/latest
 # A step that holds a key runs neither pip nor a build backend. (Not $(MAKE), which `make -n` would run.)
@@ -40,7 +43,7 @@ REQUIRE_SETUP = @$(SELF) --question $(RUN) >/dev/null 2>&1 || \
 SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
 export MATCH
 
-.PHONY: smoke report test test-all test-browser lab tutorials site lint bench screenshot clean
+.PHONY: smoke report test test-all test-browser test-elsewhere lab tutorials site lint bench screenshot clean
 .PHONY: packages setup smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
@@ -50,7 +53,7 @@ report: $(RUN)
 	$(BIN)/python -m scillm_helpers.smoke report --open
 
 test: $(DEV)
-	$(KEYLESS) $(BIN)/python -m pytest -n 3 -m 'not slow' --nbval tests notebooks
+	$(KEYLESS) $(BIN)/python -m pytest $(FAST)
 
 test-all: $(DEV) $(OPENAI) $(SITE)
 	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
@@ -58,6 +61,10 @@ test-all: $(DEV) $(OPENAI) $(SITE)
 
 test-browser: $(DEV) $(SITE)
 	$(KEYLESS) $(BIN)/python -m pytest -n 2 tests_browser
+
+# Under all conditions, or those of WHERE='one-core no-git'; what make test runs, or TESTS='tests/test_doctor.py -k proxy'.
+test-elsewhere: $(DEV)
+	$(KEYLESS) $(BIN)/python -m tools.elsewhere $(WHERE) -- $(or $(TESTS),$(FAST))
 
 lab: $(DEV)
 	$(BIN)/python -m tools.lab

@@ -1,0 +1,1 @@
+"""The tests under other conditions than those of the machine that wrote them: `make test-elsewhere` calls this."""
