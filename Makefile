@@ -1,4 +1,4 @@
-# smoke · report · test · test-all · test-browser · test-elsewhere · lab · tutorials · site · lint · bench · screenshot. Each sets up all it needs in .venv.
+# smoke · report · test · test-all · test-browser · test-elsewhere · lab · tutorials · site · lint · bench · screenshot · lock. Each sets up all it needs in .venv.
 #
 # For CI, and the same by hand (smoke-live, matrix and issues hold a key: they install nothing, and ask for `make setup`):
 #   setup             sets .venv up for the targets that only run
@@ -24,6 +24,10 @@ SITE := $(VENV)/.installed-site
 BENCH := $(VENV)/.installed-bench
 STAND_INS := $(VENV)/.installed-stand-ins
 
+# uv where it is on the PATH: it takes a fraction of pip's time.
+UV := $(shell command -v uv)
+INSTALL = $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check)
+
 # The stored outputs come from the embedded endpoint, whatever the shell or .env says.
 KEYLESS := env CHUTES_API_BASE= CHUTES_API_KEY= CHUTES_MODEL= CHUTES_TEXT_MODEL= CHUTES_VLM_MODEL= \
 	CHUTES_TOOLS_MODEL= SCILLM_DEMO_IMAGE= SCILLM_BACKEND= SCILLM_FORCE_HTTPX_STREAM=1 \
@@ -43,7 +47,7 @@ REQUIRE_SETUP = @$(SELF) --question $(RUN) >/dev/null 2>&1 || \
 SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
 export MATCH
 
-.PHONY: smoke report test test-all test-browser test-elsewhere lab tutorials site lint bench screenshot clean
+.PHONY: smoke report lock test test-all test-browser test-elsewhere lab tutorials site lint bench screenshot clean
 .PHONY: packages setup smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
@@ -126,31 +130,47 @@ $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(RUN): $(VENV)/.created requirements.txt pyproject.toml
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt -e .
+$(RUN): $(VENV)/.created requirements/lock.txt pyproject.toml
+	@echo "Installing what the notebooks import into $(VENV), with $(if $(UV),uv,pip: a minute or two)."
+	$(INSTALL) --require-hashes -r requirements/lock.txt
+	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV): $(RUN) requirements-dev.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
+$(DEV): $(RUN) requirements/lock-dev.txt
+	@echo "Installing the tools of tests, lint and JupyterLab into $(VENV)."
+	$(INSTALL) --require-hashes -r requirements/lock-dev.txt
 	@touch $@
 
-$(OPENAI): $(VENV)/.created requirements-openai.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade --no-deps \
-		--target $(VENV)/openai-newest -r requirements-openai.txt
+$(OPENAI): $(VENV)/.created requirements/lock-openai.txt
+	@echo "Installing the newest openai beside it, for the tests."
+	$(INSTALL) --require-hashes --upgrade --no-deps --target $(VENV)/openai-newest -r requirements/lock-openai.txt
 	@touch $@
 
-$(SITE): $(RUN) requirements-site.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-site.txt
+$(SITE): $(RUN) requirements/lock-site.txt
+	@echo "Installing Sphinx into $(VENV)."
+	$(INSTALL) --require-hashes -r requirements/lock-site.txt
 	@touch $@
 
 $(BENCH): $(DEV) requirements-bench.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-bench.txt
+	$(INSTALL) -r requirements-bench.txt
 	@touch $@
 
 $(STAND_INS): $(VENV)/.created requirements-stand-ins.txt
 	$(PYTHON) -m venv $(VENV)/stand-ins
-	$(VENV)/stand-ins/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-stand-ins.txt
+	$(VENV)/stand-ins/bin/python -m pip install --disable-pip-version-check -r requirements-stand-ins.txt
 	@touch $@
+
+# Each lock holds all that its direct pins bring along, with hashes, for every supported Python and platform, and agrees
+# with the one it is constrained by. Nothing in it is younger than 14 days; for the fix of a vulnerability, say
+# LOCK_ALSO='--exclude-newer-package NAME=DATE', and name the vulnerability in CHANGELOG.md.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-annotate \
+	--custom-compile-command "make lock" --exclude-newer "14 days" $(LOCK_ALSO)
+
+lock: $(DEV)
+	$(LOCK) requirements.txt requirements/build.txt -o requirements/lock.txt
+	$(LOCK) requirements-dev.txt -c requirements/lock.txt -o requirements/lock-dev.txt
+	$(LOCK) requirements-site.txt -c requirements/lock-dev.txt -o requirements/lock-site.txt
+	$(LOCK) requirements-openai.txt --no-deps -o requirements/lock-openai.txt
 
 clean:
 	rm -rf $(VENV) runs

@@ -675,7 +675,7 @@ def _installed(folder: Path, **versions: str) -> dict[str, str]:
 def test_known_bad_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versions: dict[str, str], seen: str
 ) -> None:
-    """Each row of the table, and what does not fit together, with the command that installs what is pinned."""
+    """Each row of the table, and what does not fit together, with the command that installs what this project needs."""
     from scillm_helpers.doctor.versions import KNOWN_BAD, check
 
     _installed(tmp_path / "more", **versions)
@@ -683,7 +683,7 @@ def test_known_bad_version(
     found = check()
     assert found.state == "failed"
     assert re.fullmatch(seen, found.seen)
-    assert re.match(r"python -m pip install litellm==\S+ openai==\S+ httpx==\S+$", found.run)
+    assert re.match(r"python -m pip install 'litellm>=\S+' 'openai>=\S+' 'httpx<1,>=\S+'$", found.run)
     assert all(bad.source.startswith("https://github.com/") for bad in KNOWN_BAD)
     assert any(bad.source in found.means for bad in KNOWN_BAD) or " needs " in seen
 
@@ -702,12 +702,12 @@ def test_malicious_release_is_not_imported(smoke: Smoke, endpoint: serve.Endpoin
     assert told.checks["streaming"]["state"] == "ok"
 
 
-def test_other_versions_than_those_that_are_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_versions_than_this_project_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No cause, and told."""
     from scillm_helpers.doctor.versions import check
 
-    _installed(tmp_path / "more", litellm="1.106.1")
+    _installed(tmp_path / "more", litellm="1.105.0")
     monkeypatch.syspath_prepend(tmp_path / "more")
     found = check()
     assert found.state == "ok"
-    assert re.match(r"litellm==\S+ is pinned", found.details[0])
+    assert re.match(r"scillm-notebooks \S+ needs litellm>=\S+, and 1.105.0 is installed", found.details[0])

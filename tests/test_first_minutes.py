@@ -66,5 +66,5 @@ def test_binder_starts_what_it_is_told_to_with_the_gates_open(tmp_path: Path) ->
 def test_binder_installs_what_the_project_pins() -> None:
     """The same file, found from the folder of the file that names it; and the Python of the project."""
     (line,) = [line for line in (ROOT / "binder" / "requirements.txt").read_text().splitlines() if line[0] != "#"]
-    assert (ROOT / "binder" / line.removeprefix("-r ")).resolve() == ROOT / "requirements.txt"
+    assert (ROOT / "binder" / line.removeprefix("-r ")).resolve() == ROOT / "requirements" / "lock.txt"
     assert (ROOT / "binder" / "runtime.txt").read_text() == "python-3.11\n"

@@ -13,7 +13,17 @@ from scillm_helpers.smoke.authoring.new import TEMPLATE
 from tests.conftest import ROOT
 
 HOOK = "scillm-smoke-check"
-_INSTALLED = (".pre-commit-hooks.yaml", "pyproject.toml", "requirements.txt", "README.md", "scillm_helpers")
+_INSTALLED = (
+    ".env.example",
+    ".pre-commit-hooks.yaml",
+    "LICENSE",
+    "README.md",
+    "hatch_build.py",
+    "notebooks",
+    "pyproject.toml",
+    "requirements",
+    "scillm_helpers",
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +64,7 @@ def test_hook_checks_the_notebooks_of_another_project(clone: Path, other: Path) 
     environ = os.environ | {
         "PRE_COMMIT_HOME": str(other / ".cache"),
         "PIP_NO_DEPS": "1",  # they are pinned and hundreds of megabytes; an installation is not what is tested
+        "PIP_NO_BUILD_ISOLATION": "0",  # pip reads it the wrong way round: this builds with what is found below
         "PYTHONPATH": sysconfig.get_path("purelib"),
     }
 

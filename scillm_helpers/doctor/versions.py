@@ -1,5 +1,6 @@
 """The check of the versions of LiteLLM, openai and httpx: which are installed, wanted, and known to be bad."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -63,7 +64,7 @@ KNOWN_BAD = (
 
 
 def check() -> Finding:
-    """Compare what is installed with what is known to be bad, with what each needs, and with what is pinned."""
+    """Compare what is installed with what is known to be bad, with what each needs, and with what this project needs."""
     installed = {package: version for package in WATCHED if (version := _version(package))}
     seen = ", ".join(f"{package} {version}" for package, version in installed.items())
     if missing := [package for package in WATCHED if package not in installed]:
@@ -72,8 +73,8 @@ def check() -> Finding:
         return failed(f"{bad.package} {installed[bad.package]}", f"{bad.reason} ({bad.source}).", _install(*WATCHED))
     if unmet := [told for package in WATCHED for told in _unmet(package, installed)]:
         return failed(unmet[0], "They were not made for each other.", _install(*WATCHED), tuple(unmet[1:]))
-    other = [f"{pin} is pinned" for pin in _pins() if not pin.specifier.contains(installed[pin.name], prereleases=True)]
-    return ok(seen, "Not those that this project is tested with." if other else "As pinned.", tuple(other))
+    other = _unmet(_PROJECT, installed)
+    return ok(seen, "This project isn't tested with them." if other else "As this project needs them.", tuple(other))
 
 
 def _version(package: str) -> str:
@@ -84,28 +85,25 @@ def _version(package: str) -> str:
 
 
 def _requirements(package: str) -> list[Requirement]:
-    """Return what an installed package needs of the watched ones, in this Python and without extras."""
+    """Return what an installed package needs of the watched ones, in this Python; of this project, to run notebooks."""
     try:
         needed = [Requirement(line) for line in metadata.requires(package) or ()]
     except metadata.PackageNotFoundError:
         return []
-    here = [need for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})]
+    extra = "run" if package == _PROJECT else ""
+    here = [need for need in needed if need.marker is None or need.marker.evaluate({"extra": extra})]
     return [need for need in here if need.name in WATCHED]
 
 
 def _unmet(package: str, installed: Mapping[str, str]) -> list[str]:
+    subject = f"{package} {_version(package)}"
     return [
-        f"{package} {installed[package]} needs {need.name}{need.specifier}, and {installed[need.name]} is installed"
+        f"{subject} needs {need.name}{need.specifier}, and {installed[need.name]} is installed"
         for need in _requirements(package)
         if not need.specifier.contains(installed[need.name], prereleases=True)
     ]
 
 
-def _pins() -> list[Requirement]:
-    """Return what requirements.txt pins: the project's metadata has it."""
-    return _requirements(_PROJECT)
-
-
 def _install(*packages: str) -> str:
-    pins = {pin.name: str(pin) for pin in _pins()}
-    return f"python -m pip install {' '.join(pins.get(package, package) for package in packages)}"
+    needed = {need.name: f"{need.name}{need.specifier}" for need in _requirements(_PROJECT)}
+    return shlex.join(["python", "-m", "pip", "install", *(needed.get(package, package) for package in packages)])

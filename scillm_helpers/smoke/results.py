@@ -112,12 +112,14 @@ class CaseResult:
     digest: str | None = None
 
     @classmethod
-    def planned(cls, case: Case, usage: Usage = Usage(), cost_usd: float | None = None) -> Self:
+    def planned(cls, case: Case, usage: Usage | None = None, cost_usd: float | None = None) -> Self:
         """Return what a case is until it has been executed, and stays if the run ends before.
 
         `usage` and `cost_usd` are those of an earlier execution in the same run.
         """
-        return cls(case, "not_run", reason=Reason(None, "the run was interrupted."), usage=usage, cost_usd=cost_usd)
+        return cls(
+            case, "not_run", reason=Reason(None, "the run was interrupted."), usage=usage or Usage(), cost_usd=cost_usd
+        )
 
     @property
     def attempt(self) -> int:
