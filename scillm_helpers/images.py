@@ -2,6 +2,8 @@
 
 import base64
 import io
+import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 DEMO_IMAGE = Path(__file__).parent / "demo.png"
 MAX_BYTES = 10 * 1024 * 1024
 
-_MIME_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+# Pillow calls a JPEG with further pictures behind the first one MPO: phones write such files.
+_MIME_TYPES = {"MPO": "image/jpeg", **{name: f"image/{name.lower()}" for name in _FORMATS}}
 
 
 def image_part(
@@ -38,15 +42,19 @@ def _url(source: Any, max_bytes: int) -> str:
     if isinstance(source, str) and source[:5].lower() == "data:":
         return _data_url(_decoded(source), "The data URL", max_bytes)
     if isinstance(source, (str, Path)):
-        return _data_url(_read(Path(source)), str(source), max_bytes)
+        return _data_url(_read(Path(source), max_bytes), str(source), max_bytes)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _data_url(bytes(source), "The image", max_bytes)
     return _data_url(_png(source), "The image", max_bytes)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, max_bytes: int) -> bytes:
+    """Return a file's content; no more than a byte beyond the limit is read, since a device has no end."""
     try:
-        return path.expanduser().read_bytes()
+        with path.expanduser().open("rb") as file:
+            if (size := os.fstat(file.fileno()).st_size) > max_bytes:
+                raise _too_large(str(path), size, max_bytes)
+            return file.read(max(max_bytes, 0) + 1)
     except (OSError, ValueError, RuntimeError) as error:  # also: a null byte, no home folder
         why = getattr(error, "strerror", None) or error
         raise ImageError(f"{path} cannot be read ({why}); check the path.") from error
@@ -91,16 +99,24 @@ def _data_url(data: bytes, name: str, max_bytes: int) -> str:
     if not data:
         raise ImageError(f"{name} is empty; send a picture.")
     if len(data) > max_bytes:
-        raise ImageError(f"{name} has {len(data)} bytes, and the limit is {max_bytes}; make it smaller.")
+        raise _too_large(name, len(data), max_bytes)
     return f"data:{_mime_type(data, name)};base64,{base64.b64encode(data).decode()}"
 
 
+def _too_large(name: str, size: int, max_bytes: int) -> ImageError:
+    return ImageError(f"{name} has {size} bytes, and the limit is {max_bytes}; make it smaller.")
+
+
 def _mime_type(data: bytes, name: str) -> str:
-    """Tell the type from the data itself: a file's ending may lie."""
+    """Return the type by the data itself: a file's ending may lie. No pixel is decoded."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data), formats=tuple(_MIME_TYPES)) as image:
-            return _MIME_TYPES[str(image.format)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                return _MIME_TYPES[str(image.format)]
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ImageError(f"{name} has more than {Image.MAX_IMAGE_PIXELS} pixels; make it smaller.") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"{name} is no PNG, JPEG, WebP or GIF picture; convert it to one of them.") from error

@@ -1,5 +1,6 @@
 import base64
 import io
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,32 @@ def test_size_limit_holds() -> None:
     assert _url(data, max_bytes=len(data))
     with pytest.raises(ImageError, match=rf"has {len(data)} bytes, and the limit is 10; make it smaller"):
         image_part(data, max_bytes=10)
+
+
+def _claiming(side: int) -> bytes:
+    """Return a PNG image whose head claims `side` x `side` pixels."""
+    encoded = bytearray(_encoded())
+    encoded[16:24] = side.to_bytes(4, "big") * 2
+    encoded[29:33] = zlib.crc32(encoded[12:29]).to_bytes(4, "big")
+    return bytes(encoded)
+
+
+@pytest.mark.parametrize("side", [10_000, 20_000, 60_000])
+def test_decompression_bomb_is_refused(side: int) -> None:
+    """Pillow warns of the first, and raises what is no error of ours for the others."""
+    with pytest.raises(ImageError, match=r"^The image has more than \d+ pixels; make it smaller\.$"):
+        _url(_claiming(side))
+
+
+def test_several_pictures_in_a_jpeg_are_one(tmp_path: Path) -> None:
+    """Phones write them; Pillow has another name for the format."""
+    first, second = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
+    assert _url(tmp_path / "a.jpg").startswith("data:image/jpeg;base64,")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no /dev/zero")
+def test_file_without_end_is_refused() -> None:
+    """No more of it is read than is needed to see that."""
+    with pytest.raises(ImageError, match="and the limit is 10;"):
+        _url("/dev/zero", max_bytes=10)

@@ -3,11 +3,12 @@
 import hmac
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from .problems import Problem
 
+_CLIENT_CLOSED_REQUEST = 499  # nginx's status; it stands in the log alone
 MAX_BODY = 32 * 1024 * 1024  # bytes
 
 
@@ -48,4 +49,9 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     return JSONResponse(problem.body, status_code=problem.status, headers=error.headers)
 
 
-HANDLERS = {Problem: _answer_problem, HTTPException: _answer_http_exception}
+async def _answer_nobody(request: Request, error: Exception) -> Response:
+    """End a request whose client has left before its body was whole; nothing of this is sent."""
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+
+HANDLERS = {Problem: _answer_problem, HTTPException: _answer_http_exception, ClientDisconnect: _answer_nobody}

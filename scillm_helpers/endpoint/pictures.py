@@ -6,6 +6,7 @@ import functools
 import io
 import math
 import re
+import threading
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +17,11 @@ from .problems import Problem, bad_request
 
 _DATA_URL = re.compile(r"data:image/(?:png|jpe?g|webp|gif);base64,(?P<data>.*)", re.DOTALL | re.IGNORECASE)
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-_MAX_PIXELS = 40_000_000
+# The pixels of a picture whose decoding takes at most some 200 MB, however small its file is: libwebp has four copies,
+# and libjpeg keeps all coefficients of a progressive picture.
+# (Pillow calls a JPEG with further pictures behind the first one MPO.)
+_MAX_PIXELS = {"PNG": 25_000_000, "JPEG": 25_000_000, "MPO": 25_000_000, "WEBP": 12_500_000, "GIF": 25_000_000}
+_DECODING = threading.Lock()  # so that as many requests as there are threads take no more than one
 _SAMPLE = 64  # the side, in pixels, of the thumbnail whose colours are counted
 
 # Where one basic hue ends and the next begins, in degrees of the HSV colour wheel.
@@ -63,17 +68,20 @@ def look(url: str, param: str) -> Picture:
         data = base64.b64decode(match["data"], validate=True)
     except ValueError as error:  # not base64, or not even ASCII
         raise _broken("is not valid base64", param) from error
-    return _describe(_decode(data, param))
+    return _describe(*_decode(data, param))
 
 
-def _decode(data: bytes, param: str) -> Image.Image:
+def _decode(data: bytes, param: str) -> tuple[tuple[int, int], Image.Image]:
+    """Return the size of a picture, and a thumbnail of it; the whole picture is in memory once, and no other is."""
     try:
-        with warnings.catch_warnings():
+        with _DECODING, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
-            if image.width * image.height > _MAX_PIXELS:
-                raise _broken(f"has more than {_MAX_PIXELS} pixels", param)
-            image.load()
+            size, limit = image.size, _MAX_PIXELS[str(image.format)]
+            if size[0] * size[1] > limit:
+                raise _broken(f"has more than {limit} pixels", param)
+            image.draft(None, (_SAMPLE, _SAMPLE))  # a JPEG is decoded at an eighth of its size
+            return size, image.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)
     except UnidentifiedImageError as error:
         raise _broken("is not a PNG, JPEG, WebP or GIF picture", param) from error
     # Pillow's decoders raise these, and no common base, for data that is cut or corrupt.
@@ -86,20 +94,18 @@ def _decode(data: bytes, param: str) -> Image.Image:
         Image.DecompressionBombWarning,
     ) as error:
         raise _broken("is broken: it does not decode", param) from error
-    return image
 
 
 def _broken(state: str, param: str) -> Problem:
     return bad_request(f"The image {state}.", param, "invalid_image")
 
 
-def _describe(image: Image.Image) -> Picture:
-    opaque = Image.new("RGBA", image.size, "white")
-    opaque.alpha_composite(image.convert("RGBA"))
-    small = opaque.convert("RGB").resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)
-    data = small.tobytes()
+def _describe(size: tuple[int, int], thumbnail: Image.Image) -> Picture:
+    opaque = Image.new("RGBA", thumbnail.size, "white")
+    opaque.alpha_composite(thumbnail.convert("RGBA"))
+    data = opaque.convert("RGB").tobytes()
     colours = Counter(_name(*data[i : i + 3]) for i in range(0, len(data), 3))
-    return Picture(image.width, image.height, colours.most_common(1)[0][0])
+    return Picture(*size, colours.most_common(1)[0][0])
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .log import RequestLog
+from .protocol import OneLength, Protocol
 
 HOST = "127.0.0.1"
 
@@ -33,7 +33,7 @@ class Server:
         self.api_key = api_key or new_key()
         self.log = RequestLog()
         self._model = model
-        self._app = make_app(self)
+        self._app = OneLength(make_app(self))
         self._listen(port)
 
     @property
@@ -60,7 +60,7 @@ class Server:
     def reset(self, client: tuple[str, int] | None) -> None:
         """Have the connection to a client end with a TCP reset, as where a process dies behind a load balancer."""
         for connection in self._server.server_state.connections:
-            if isinstance(connection, H11Protocol) and connection.client == client:
+            if isinstance(connection, Protocol) and connection.client == client:
                 opened = connection.transport.get_extra_info("socket")
                 # Source: socket(7), SO_LINGER: on, with 0 seconds, sends RST and discards what is left.
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -77,7 +77,13 @@ class Server:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._port = int(listener.getsockname()[1])
         config = uvicorn.Config(
-            self._app, log_config=None, http="h11", lifespan="off", ws="none", timeout_keep_alive=60
+            self._app,
+            log_config=None,
+            log_level="error",
+            http=Protocol,
+            lifespan="off",
+            ws="none",
+            timeout_keep_alive=60,
         )
         self._server = _Uvicorn(config, self)
         # Not `join`: on Python 3.11 one that Ctrl-C has broken lets the next return at once.

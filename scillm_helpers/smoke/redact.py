@@ -124,9 +124,12 @@ class Redactor:
             picture = base64.b64decode(encoded)
         except ValueError:
             return encoded
-        said = pictures.metadata(picture)
-        if not any(form in picture for form in self._bytes) and self.value(said) == said:
-            return encoded
+        try:
+            texts = pictures.texts(picture)
+            if not any(form in picture for form in self._bytes) and self.value(texts) == texts:
+                return encoded
+        except pictures.HiddenText:  # what cannot be read may be one
+            pass
         return base64.b64encode(pictures.pixels(picture)).decode()
 
     def _find(self, text: str, markup: bool) -> Iterator[Span]:
