@@ -1,7 +1,9 @@
 """Run a coroutine from code that cannot await."""
 
+import asyncio
 import atexit
 import functools
+from _asyncio import Task
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -45,4 +47,16 @@ async def _awaited(coro: Coroutine[Any, Any, T]) -> T:
 def _portal() -> BlockingPortal:
     stack = ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(start_blocking_portal(name="scillm-loop"))
+    options = {"loop_factory": _new_loop}
+    return stack.enter_context(start_blocking_portal(backend_options=options, name="scillm-loop"))
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop whose tasks stay CPython's own.
+
+    nest_asyncio 1.6, which is not developed any more, makes all new tasks its kind; on Python 3.14
+    `asyncio.current_task` doesn't see those, and whatever needs it fails: anyio, `asyncio.timeout`.
+    """
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(lambda loop, coro, **options: Task(coro, loop=loop, **options))
+    return loop

@@ -59,18 +59,25 @@ def test_runs_from_several_threads() -> None:
     assert sorted(answers) == [0, 2, 4, 6, 8, 10, 12, 14]
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["patched first", "patched later"])
 @pytest.mark.parametrize("library", ["nest_asyncio", "nest_asyncio2"])
-def test_runs_inside_nest_asyncio(library: str) -> None:
+def test_runs_inside_nest_asyncio(library: str, first: bool) -> None:
     """The patch, which holds for a whole process, changes nothing: inside a loop or outside one."""
     script = f"""
 import asyncio, {library}
-{library}.apply()
 from scillm_helpers import loops
 async def double(n):
-    await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
     return 2 * n
 async def cell():
-    return loops.run(double(3)), asyncio.run(double(4))
+    return loops.run(double(3)), asyncio.run(plain(4))
+async def plain(n):
+    await asyncio.sleep(0)
+    return 2 * n
+if not {first}:
+    loops.run(double(1))
+{library}.apply()
 print(loops.run(double(2)), asyncio.run(cell()))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -4,7 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -21,8 +21,20 @@ _ROOM = 1_000_000  # bytes that must be free to begin with: the reports of a sma
 def check(out: Path | None) -> None:
     """Raise UsageError where a run's folder cannot be created and filled, before anything is done for it."""
     wanted = (out or RUNS).absolute()
-    _check_room(lambda: next(path for path in (wanted, *wanted.parents) if path.exists()), "choose another --out.")
+    _check_room(lambda: _nearest(wanted), "choose another --out.")
     _check_room(lambda: Path(tempfile.gettempdir()), "set TMPDIR to another folder.")  # where a case works
+
+
+def _nearest(wanted: Path) -> Path:
+    """Return the path, or the nearest folder above it that exists. Raises OSError for a path that no file system takes.
+
+    (`Path.exists` raises it only before Python 3.14.)
+    """
+    for path in (wanted, *wanted.parents):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+            return path
+    raise AssertionError("unreachable")
 
 
 def _check_room(find: Callable[[], Path], remedy: str) -> None:
