@@ -104,9 +104,6 @@ def test_kernels_outlive_their_zygote(own: zygotes.Zygotes, warnings: list[str])
 
 
 FAILING = [
-    ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
-    ("raise KeyError('what')", "KeyError: 'what'"),
-    ("raise SystemExit('enough')", "SystemExit: enough"),
     ("import os; os._exit(7)", "it has died with status 7"),
     ("import threading, time; threading.Thread(target=time.sleep, args=(99,), daemon=True).start()", "1 thread(s)"),
     ("import socket; server = socket.create_server(('127.0.0.1', 0))", "1 socket(s)"),
@@ -159,11 +156,54 @@ def test_cancelled_launch_leaves_no_kernel(own: zygotes.Zygotes) -> None:
     until(lambda: not psutil.Process(zygote._process.pid).children())
 
 
-def test_missing_part_of_a_package_is_no_failure(warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version without that module has the rest of the package preloaded."""
-    monkeypatch.setenv("SCILLM_WARM_PRELOAD", "xml.sax.no_such_module")
+RAISING = [
+    ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+    ("raise KeyError('what')", "KeyError: 'what'"),
+    ("raise SystemExit('enough')", "SystemExit: enough"),
+]
+
+
+@pytest.mark.parametrize(("source", "cause"), RAISING)
+def test_module_that_raises_is_skipped(
+    source: str, cause: str, warnings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels are warm, with the rest preloaded; one warning names the cause, and a kernel's own import meets it."""
+    monkeypatch.setenv("SCILLM_WARM_PRELOAD", "failing,colorsys")
+    launch = module(tmp_path / "modules", "failing", source)
+    for _ in range(2):
+        with Kernel(**launch) as kernel:
+            assert kernel(FORKED)
+            assert kernel("[name in __import__('sys').modules for name in ('failing', 'colorsys')]") == [False, True]
+            reply = kernel.client.execute_interactive("import failing", timeout=60)
+            assert reply["content"]["status"] == "error"
+    assert warnings == [f"kernels are warm, but for what could not be imported: failing ({cause})."]
+
+
+def _renamed(name: str) -> list[str]:
+    """Return what is missing where any part of `name` has another name."""
+    path, _, model = name.partition(":")
+    parts = path.split(".")
+    modules = [".".join([*parts[:cut], f"{parts[cut]}_renamed", *parts[cut + 1 :]]) for cut in range(len(parts))]
+    return modules + ([f"{path}:{model}Renamed"] if model else [])
+
+
+def test_renamed_module_or_model_is_skipped(warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever another version of a library has renamed, kernels have all the rest."""
+    missing = [*_renamed("xml.sax.handler"), *_renamed("xml.sax.handler:ContentHandler")]
+    monkeypatch.setenv("SCILLM_WARM_PRELOAD", ",".join([*missing, "colorsys"]))
     with Kernel() as kernel:
-        assert kernel("'xml.sax' in __import__('sys').modules")
+        assert kernel(FORKED)
+        assert kernel("[name in __import__('sys').modules for name in ('xml.sax', 'colorsys')]") == [True, True]
+    (warning,) = warnings
+    assert all(f"{name} (" in warning for name in missing[:5])
+    assert warning.endswith("; 2 more.")
+
+
+def test_default_list_has_nothing_that_is_skipped(warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The libraries that are installed here have all of its modules and models."""
+    monkeypatch.delenv("SCILLM_WARM_PRELOAD")
+    with Kernel() as kernel:
+        assert kernel(FORKED)
     assert warnings == []
 
 

@@ -35,6 +35,7 @@ class Preloaded:
     files: dict[str, Stamp] = field(default_factory=dict)
     modules: dict[str, Path] = field(default_factory=dict)  # importable by name from a working directory
     ipykernel: set[str] = field(default_factory=set)  # the modules that a cold kernel has as it starts
+    skipped: list[str] = field(default_factory=list)  # what could not be imported, and why
 
     def stale(self, environ: dict[str, str]) -> str | None:
         """Tell what would be otherwise if all this were imported now, with `environ`; None if nothing."""
@@ -59,10 +60,10 @@ class Preloaded:
 
 
 def preload(names: list[str]) -> Preloaded:
-    """Import `names`, and return what that has read. Raises whatever an import raises.
+    """Import `names`, and return what that has read.
 
-    A part of a package may be missing, such as `openai.resources` in some other version: the
-    nearest that is there is imported.
+    What cannot be imported is skipped: another version of LiteLLM may have renamed it, and a kernel that needs it
+    imports it itself, or meets the same error. Of a package without a part, Python has imported the rest by then.
     """
     # Not os.environ: Python may have set LC_CTYPE already (PEP 538).
     block = Path("/proc/self/environ").read_bytes().split(b"\0")
@@ -74,7 +75,8 @@ def preload(names: list[str]) -> Preloaded:
 
         done.ipykernel = set(sys.modules)
         for name in names:
-            _import(name)
+            if why := _failure(name):
+                done.skipped.append(why)
     for name in quiet:
         del os.environ[name]
     done.added = {name: value for name, value in os.environ.items() if done.environ.get(name) != value}
@@ -86,19 +88,19 @@ def preload(names: list[str]) -> Preloaded:
     return done
 
 
-def _import(name: str) -> None:
-    """Import a module; of `module:Model` build the pydantic model, too, which would wait for its first use."""
-    name, _, model = name.partition(":")
+def _failure(name: str) -> str | None:
+    """Import a module, and return why that failed; None where it did not.
+
+    Of `module:Model` the pydantic model is built, too, which would wait for its first use.
+    """
+    path, _, model = name.partition(":")
     try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        package, dot, _ = name.rpartition(".")
-        if not dot or error.name != name:
-            raise
-        _import(package)
-    else:
+        module = importlib.import_module(path)
         if model:
             getattr(module, model).model_rebuild()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - reported
+        return f"{name} ({type(error).__name__}: {error})"
+    return None
 
 
 @contextmanager

@@ -6,8 +6,9 @@ environment's: it needs the standard library and ipykernel. Linux only, for its 
 Its owner sends four descriptors for a kernel (a channel, stdin, stdout, stderr), and on the
 channel a line of JSON: `argv`, `environ`, `cwd`. One of these is answered on it:
 
-- `{"pid": n}` with a pidfd of the kernel, and after the kernel has ended `{"exit": status}`. The
-  kernel stays a zombie until the channel is closed, so that nobody else can have its number.
+- `{"pid": n, "skipped": what}` with a pidfd of the kernel, and after the kernel has ended `{"exit": status}`. The
+  kernel stays a zombie until the channel is closed, so that nobody else can have its number. `skipped` lists what
+  could not be imported.
 - `{"stale": why}`: another zygote is needed, which imports afresh.
 - `{"cold": why}`: no zygote is right for this kernel.
 - `{"broken": why}`: this zygote is right for none.
@@ -34,6 +35,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .preloading import Preloaded, preload
+
+_SHOWN = 5  # of the modules that could not be imported
+_SHOWN_CHARACTERS = 200  # of each
 
 
 @dataclass
@@ -120,7 +124,7 @@ class Zygote:
             self._kernels.append(kernel)
             self._poll.register(kernel.pidfd, select.POLLIN)
             self._poll.register(launch.channel, 0)  # POLLHUP comes unasked
-            if not _send(launch.channel, {"pid": pid}, kernel.pidfd):
+            if not _send(launch.channel, {"pid": pid, "skipped": self._skipped()}, kernel.pidfd):
                 _kill(pid)  # it would be nobody's, and may have a cold one in its place
         for stream in launch.streams:
             os.close(stream)
@@ -137,6 +141,13 @@ class Zygote:
         if why := self._preloaded.shadowed(launch.cwd):
             return {"cold": f"{why} would be imported in its place"}
         return None
+
+    def _skipped(self) -> list[str]:
+        """Return what could not be imported, as much of it as one message holds and a reader wants."""
+        assert isinstance(self._preloaded, Preloaded)
+        skipped = self._preloaded.skipped
+        more = [f"{len(skipped) - _SHOWN} more"] if len(skipped) > _SHOWN else []
+        return [" ".join(text.split())[:_SHOWN_CHARACTERS] for text in skipped[:_SHOWN]] + more
 
     def _report(self, kernel: _Kernel) -> None:
         """Tell the owner how a kernel has ended, and leave it unreaped."""

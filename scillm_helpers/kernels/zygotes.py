@@ -41,6 +41,8 @@ class Refused(Exception):
 class Zygote:
     """Be a zygote to its owner: a process that imports from now on, and then forks kernels."""
 
+    skipped: tuple[str, ...] = ()  # what it could not import, known with its first kernel
+
     def __init__(self, recipe: Recipe, environ: dict[str, str]) -> None:
         """Start it; this returns at once. Raises OSError where the interpreter cannot be started."""
         self.recipe = recipe
@@ -90,6 +92,7 @@ class Zygote:
                 raise Refused(*told.popitem())
             undo.pop_all()
         self.launched += 1
+        self.skipped = tuple(told["skipped"])
         channel.settimeout(None)
         os.set_inheritable(descriptors[0], False)
         return KernelProcess(told["pid"], descriptors[0], channel)
@@ -129,6 +132,7 @@ class Zygotes:
         self._retired: list[Zygote] = []
         self._broken: set[Recipe] = set()
         self._warned = False
+        self._skipped: set[tuple[str, ...]] = set()
         self._closed = False
 
     def start(self, recipe: Recipe, environ: dict[str, str]) -> None:
@@ -154,7 +158,9 @@ class Zygotes:
                 if zygote is None:
                     break
                 try:
-                    return zygote.launch(argv, environ, cwd, streams)
+                    process = zygote.launch(argv, environ, cwd, streams)
+                    self._report_skipped(zygote.skipped)
+                    return process
                 except Refused as refused:
                     if self._closed:
                         raise RuntimeError("the zygotes are closed") from refused
@@ -205,6 +211,12 @@ class Zygotes:
     def _give_up(self, recipe: Recipe, why: str) -> None:
         self._broken.add(recipe)
         self._warn(f"kernels start cold, because the zygote cannot serve: {why}.")
+
+    def _report_skipped(self, skipped: tuple[str, ...]) -> None:
+        """Warn once of what kernels are without, as it could not be imported ahead."""
+        if skipped and skipped not in self._skipped:
+            self._skipped.add(skipped)
+            _log.warning("kernels are warm, but for what could not be imported: %s.", "; ".join(skipped))
 
     def _warn(self, message: str) -> None:
         if not self._warned:
