@@ -19,6 +19,7 @@ Kind = Literal[
     "assertion",
     "notebook",
     "kernel",
+    "harness",
 ]
 
 # In these words endpoints refuse: OpenAI, vLLM, SGLang, llama.cpp, Ollama, DeepSeek, OpenRouter, and this

@@ -31,9 +31,23 @@ def list_models(api_base: str, api_key: str, timeout: float) -> list[str]:
     if not answer.is_success:
         raise EndpointError(f"{url} answered HTTP {answer.status_code}; check that CHUTES_API_BASE ends in /v1.")
     try:
-        return [entry["id"] for entry in answer.json()["data"]]
+        entries = [entry["id"] for entry in answer.json()["data"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EndpointError(f"{url} answered with no list of models; check CHUTES_API_BASE.") from error
+    names = list(dict.fromkeys(filter(_is_name, entries)))
+    if entries and not names:
+        raise EndpointError(f"{url} lists models without a name; check CHUTES_API_BASE.")
+    return names
+
+
+def _is_name(entry: object) -> bool:
+    """Tell whether something listed is a model's name: one that a request, and a kernel's environment, can hold."""
+    if not isinstance(entry, str) or not entry or "\0" in entry:
+        return False
+    try:
+        return bool(entry.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def unknown_model(model: str, listed: list[str], api_base: str) -> str:

@@ -38,7 +38,7 @@ def run(as_json: bool, cleaner: Callable[..., Clean]) -> int:
 def _examine(patient: Patient, console: Console) -> Diagnosis:
     examination = Examination(patient)
     findings = []
-    with console.status("") as status:
+    with console.status("", spinner="line" if console.options.ascii_only else "dots") as status:
         for check in CHECKS:
             status.update(f"{check.name} ...")
             findings.append(examination.finding(check.name))

@@ -7,7 +7,9 @@ from rich.text import Text
 
 from .findings import Diagnosis, Finding, State
 
-_SYMBOLS: dict[State, tuple[str, str]] = {"ok": ("✓", "green"), "failed": ("✗", "red"), "not_checked": ("·", "yellow")}
+_STYLES: dict[State, str] = {"ok": "green", "failed": "red", "not_checked": "yellow"}
+_SYMBOLS: dict[State, str] = {"ok": "✓", "failed": "✗", "not_checked": "·"}
+_ASCII: dict[State, str] = {"ok": "+", "failed": "x", "not_checked": "-"}  # where the encoding has no others
 _NAME = 16  # characters of the longest name
 _INDENT = " " * (_NAME + 3)
 
@@ -29,9 +31,9 @@ def show(diagnosis: Diagnosis, console: Console) -> None:
 
 
 def _finding(finding: Finding, console: Console) -> None:
-    symbol, style = _SYMBOLS[finding.state]
+    symbol = (_ASCII if console.options.ascii_only else _SYMBOLS)[finding.state]
     first, *rest = _wrapped(finding.seen, console.width - len(_INDENT), console)
-    told = Text.assemble((symbol, style), f" {finding.name.upper():<{_NAME}} ", first)
+    told = Text.assemble((symbol, _STYLES[finding.state]), f" {finding.name.upper():<{_NAME}} ", first)
     console.print(told, soft_wrap=True)
     for text, look in ((line, "") for line in rest):
         _print(console, _INDENT + text, look)

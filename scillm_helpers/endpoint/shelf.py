@@ -45,8 +45,8 @@ def _replace(path: Path, content: str) -> None:
 
 def read_all(folder: Path) -> list[Cassette]:
     """Return the cassettes of a folder. Raises CassetteError where there are none, or one of them cannot be used."""
-    if not folder.is_dir():
-        if folder.exists():
+    if not os.path.isdir(folder):
+        if os.path.exists(folder):
             raise CassetteError(f"{folder} is not a folder; name the folder of a recording.")
         raise CassetteError(f"{folder} does not exist; make it with: {_record(folder)}")
     paths = sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))

@@ -4,12 +4,14 @@ import argparse
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from ..environment import environment
 from ..errors import CassetteError, EndpointError, FaultError, RunError, SettingsError, UsageError
-from . import values
+from . import bugs, terminal, values
+from .labels import label
 
 INTERRUPTED = 130
 
@@ -19,24 +21,47 @@ def main(argv: list[str] | None = None) -> int:
 
     0: all passed or skipped. 1: something did not. 2: usage or configuration. 130: interrupted.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    with terminal.enduring() as lost, bugs.reported():
+        status = _status(argv)
+    for error in lost:
+        _say(f"the output could not be written ({error.strerror}).")
+    return status or (1 if lost else 0)
+
+
+def _status(argv: list[str] | None) -> int:
+    for number in _endings():
         signal.signal(number, _interrupt)
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.command(arguments))
     except (UsageError, SettingsError, EndpointError, FaultError, CassetteError) as error:
-        print(f"scillm-smoke: {error}", file=sys.stderr)
+        _say(str(error))
         return 2
     except RunError as error:
-        print(f"scillm-smoke: {error}", file=sys.stderr)
+        _say(str(error))
         return 1
     except KeyboardInterrupt:
-        print("scillm-smoke: interrupted", file=sys.stderr)
+        _say("interrupted")
         return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort
+        bugs.report(error)
+        return 1
+
+
+def _say(message: str) -> None:
+    with suppress(OSError):
+        print(f"scillm-smoke: {label(message)}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose refusals repeat nothing that a terminal would obey."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(label(message))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scillm-smoke", description="Execute the notebooks and say what happened.")
+    parser = _Parser(prog="scillm-smoke", description="Execute the notebooks and say what happened.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="execute notebooks headlessly and report", description=_run.__doc__)
@@ -272,7 +297,14 @@ def _dump_no_core() -> None:
 
 
 def _interrupt(*_: object) -> NoReturn:
-    """Treat SIGTERM like Ctrl-C, and hear either once: what follows is the cleaning up."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Treat SIGTERM and SIGHUP like Ctrl-C, and hear any of them once: what follows is the cleaning up."""
+    for number in _endings():
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _endings() -> list[signal.Signals]:
+    """Return the signals that end a command; `nohup` has it ignore SIGHUP."""
+    ignored = hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    hang_up = [signal.SIGHUP] if hasattr(signal, "SIGHUP") and not ignored else []
+    return [signal.SIGINT, signal.SIGTERM, *hang_up]

@@ -31,20 +31,22 @@ class Execution:
     def __init__(
         self,
         case: Case,
+        copy: str,
         files: Files,
         environ: dict[str, str],
         deadline: float,
         cell_deadline: float | None = None,
-        attempt: int = 1,
     ) -> None:
-        """Prepare to execute `case` into the run's `files`; deadlines are seconds for the notebook, and for a cell."""
+        """Prepare to execute `case` into the run's `files`, where its executed copy has the name `copy`.
+
+        Deadlines are seconds for the notebook, and for a cell.
+        """
         self.case = case
         self._environ = environ
         self._deadline = deadline
         self._cell_deadline = cell_deadline
         self._files = files
-        again = "" if attempt == 1 else f".attempt-{attempt}"
-        self._copy = f"notebooks/{files.redactor.text(case.id).replace('/', '_')}{again}.ipynb"
+        self._copy = f"notebooks/{copy}.ipynb"
         self._notebook: Any = None
         self._client: PapermillNotebookClient | None = None
         self._cell: int | None = None  # the code cell being executed, counted from 1

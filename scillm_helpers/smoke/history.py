@@ -9,7 +9,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -242,6 +242,8 @@ def check(path: Path) -> None:
         return
     folder = next(parent for parent in path.absolute().parents if os.path.exists(parent))
     try:
+        with suppress(FileNotFoundError):
+            os.lstat(path)  # raises for a name that no file can have
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -9,6 +9,7 @@ from ..errors import UsageError
 from ..listing import nearest
 from . import artifacts, history_table, report
 from .history import History, no_runs
+from .labels import label
 from .past import Identity
 from .redact import Redactor
 
@@ -17,7 +18,7 @@ def show(arguments: Namespace) -> int:
     """Import what there is to import, show what the history tells, and return the exit status."""
     console = Console(highlight=False, soft_wrap=True)
     if arguments.imports:
-        console.print(import_runs(arguments.imports, arguments.history), markup=False)
+        console.print(label(import_runs(arguments.imports, arguments.history)), markup=False)
     with History.read(arguments.history) as history:
         identities = history.identities()
         if not identities:
@@ -42,6 +43,7 @@ def import_runs(paths: list[Path], into: Path) -> str:
 def _named(case: str, identities: list[Identity], path: Path) -> list[Identity]:
     """Return the cases of this name, `name` or `name@model`. Raises UsageError where there is none."""
     names = {identity: (identity.name, f"{identity.name}@{identity.model}") for identity in identities}
+    case = label(case)
     if found := [identity for identity in identities if case in names[identity]]:
         return found
     near = nearest(case, sorted({name for both in names.values() for name in both}))

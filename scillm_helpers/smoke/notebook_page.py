@@ -11,6 +11,7 @@ import nh3
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML
 
+from .labels import writable
 from .templates import render
 from .words import plain
 
@@ -30,7 +31,7 @@ def as_html(notebook: Any, title: str) -> str:
             body, _ = TemplateExporter.from_notebook_node(_exporter(), notebook)
     except Exception as error:  # noqa: BLE001 - nbconvert believes what a notebook displays, and that may be anything
         body = f"<p>This notebook cannot be shown ({type(error).__name__}); open the executed copy.</p>"
-    return render("notebook.html.j2", title=title, body=plain(_described(_clean(body))))
+    return render("notebook.html.j2", title=title, body=plain(_described(_clean(writable(body)))))
 
 
 @cache

@@ -1,7 +1,7 @@
 """What an execution has left -> a status and a reason."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self, get_args
 
 from jupyter_client.kernelspec import NoSuchKernel
@@ -10,8 +10,9 @@ from nbformat import ValidationError
 from papermill.exceptions import PapermillExecutionError
 
 from ..kinds import Kind
-from ..records import MIME_TYPE
+from .labels import label
 from .plan import InvalidNotebook
+from .published import published
 from .results import Reason, Status, Usage
 from .words import plain
 
@@ -50,12 +51,12 @@ class End:
 
 def records(cells: list[Any]) -> tuple[dict[str, Any], ...]:
     """Return what the cells have recorded, without what the kernel itself has told of."""
-    return tuple(record for cell in cells for record in _published(cell) if record.get("check") not in _OF_KERNEL)
+    return tuple(record for cell in cells for record in published(cell) if record.get("check") not in _OF_KERNEL)
 
 
 def usage(cells: list[Any]) -> Usage:
     """Return the calls that the kernel has counted, else those that the notebook has recorded."""
-    counted = [record for cell in cells for record in _published(cell) if record.get("check") == "usage"]
+    counted = [record for cell in cells for record in published(cell) if record.get("check") == "usage"]
     if counted:
         last = counted[-1]
         calls, prompt, completion = (last.get(name) or 0 for name in ("calls", "prompt_tokens", "completion_tokens"))
@@ -69,13 +70,10 @@ def usage(cells: list[Any]) -> Usage:
 
 def unsupported(cells: list[Any]) -> list[str]:
     """Return the capabilities that the endpoint, by the failures of the cells, says it lacks."""
-    return [
-        str(name)
-        for cell in cells
-        for record in _published(cell)
-        if record.get("check") == "failure"
-        for name in record.get("unsupported") or ()
+    lacking = [
+        record.get("unsupported") for cell in cells for record in published(cell) if record["check"] == "failure"
     ]
+    return [name for names in lacking if isinstance(names, list) for name in names]
 
 
 def outcome(cells: list[Any], end: End, clean: Callable[[str], str]) -> tuple[Status, Reason | None]:
@@ -102,7 +100,7 @@ def outcome(cells: list[Any], end: End, clean: Callable[[str], str]) -> tuple[St
 
 def _raised(cell: Any, number: int) -> tuple[Status, Reason]:
     """Read why a cell raised: to skip the rest, or because something is wrong."""
-    said = list(_published(cell))
+    said = published(cell)
     failures = [record for record in said if record.get("check") == "failure"]
     told = [record.get("kind") for record in failures]
     # The kernel tells of every failure, and a skip is none: with both, the failure counts.
@@ -113,7 +111,7 @@ def _raised(cell: Any, number: int) -> tuple[Status, Reason]:
     name = public[0] if error.ename.startswith("_") and public else error.ename
     message = _one_line(f"{name}: {error.evalue}" if error.evalue else name)
     # A cell that does not parse has run nothing: no hook of the kernel has seen it.
-    kind: Kind = next((kind for kind in get_args(Kind) if kind in told), "notebook")
+    kind: Kind = next((kind for kind in get_args(Kind) if kind in told and kind != "harness"), "notebook")
     return "failed", Reason(kind, message, number)
 
 
@@ -123,31 +121,12 @@ def _not_executed(error: Exception, cell: int | None, clean: Callable[[str], str
         return "kernel_died", Reason("kernel", "the kernel died; look at this cell, and at the memory.", cell)
     if isinstance(error, NoSuchKernel):
         return "failed", Reason("kernel", f"{message}; install ipykernel in this environment.")
-    if isinstance(error, ValidationError):
+    if isinstance(error, (ValidationError, RecursionError)):
         return "failed", Reason("notebook", "the cell displays what no notebook can hold; look at its outputs.", cell)
+    if isinstance(error, UnicodeEncodeError):
+        return "failed", Reason("notebook", "half a character (a lone surrogate) cannot be sent to a kernel.", cell)
     kind: Kind = "notebook" if isinstance(error, InvalidNotebook) else "kernel"
     return "failed", Reason(kind, message, cell)
-
-
-def _published(cell: Any) -> Iterator[dict[str, Any]]:
-    """Yield the records that a cell has published; what is no record is one that is not ok."""
-    for output in cell.outputs:
-        if MIME_TYPE in output.get("data", {}):
-            published = output.data[MIME_TYPE]
-            yield published if _is_record(published) else {"check": "record", "ok": False}
-
-
-def _is_record(published: Any) -> bool:
-    if not isinstance(published, dict):
-        return False
-    counts = [published.get(field.name) for field in fields(Usage)]
-    texts = [published.get("check"), published.get("skipped") or "", published.get("kind") or "notebook"]
-    return (
-        all(count is None or isinstance(count, int) for count in counts)
-        and all(isinstance(text, str) for text in texts)
-        and published.get("ok") in (True, False, None)
-        and isinstance(published.get("unsupported") or [], (list, bool))
-    )
 
 
 def _may_raise(cell: Any) -> bool:
@@ -160,4 +139,4 @@ def _error(cell: Any) -> Any:
 
 def _one_line(text: str) -> str:
     lines = plain(text).strip().splitlines()
-    return lines[0][:300] if lines else ""
+    return label(lines[0][:300]) if lines else ""

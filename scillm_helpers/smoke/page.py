@@ -1,6 +1,7 @@
 """A run, and what was before it -> `report.html`: one page that explains itself."""
 
 import json
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def as_html(run: Run, story: Story, folder: Path) -> str:
 def _pages(run: Run, folder: Path) -> dict[str, str]:
     """Return the pages of the executed copies that there are, by the case's id."""
     named = {result.case.id: templates.page(result.executed) for result in run.results if result.executed}
-    return {case: name for case, name in named.items() if (folder / name).is_file()}
+    return {case: name for case, name in named.items() if os.path.isfile(folder / name)}
 
 
 def _shows(row: Row) -> bool:

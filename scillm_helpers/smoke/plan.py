@@ -3,6 +3,8 @@
 import ast
 import itertools
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import nbformat
 
 from ..errors import UsageError
 from ..listing import nearest
+from .labels import distinct, label, label_of, writable
 from .results import Case
 
 FOLDER = Path("notebooks")
@@ -39,13 +42,14 @@ def check_parameters(notebooks: list[Path], parameters: dict[str, Any]) -> None:
                 raise UsageError(f"{path.name} has no parameter {name}; it has {known}.")
 
 
-def make_cases(notebooks: list[Path], parameters: dict[str, Any], models: list[str]) -> list[Case]:
-    """Return a case for each notebook and model."""
-    names = _names(notebooks)
-    return [
-        Case(f"{names[path]}@{model}" if len(models) > 1 else names[path], path, parameters, model)
-        for path, model in itertools.product(notebooks, models)
-    ]
+def make_cases(
+    notebooks: list[Path], parameters: dict[str, Any], models: list[str], clean: Callable[[str], str]
+) -> list[Case]:
+    """Return a case for each notebook and model. Its id can be shown: `clean` takes the secrets out of names."""
+    names = distinct(clean(label_of(path.stem)) for path in notebooks)
+    planned = list(itertools.product(zip(names, notebooks, strict=True), models))
+    ids = distinct(f"{name}@{clean(label(model))}" if len(models) > 1 else name for (name, _), model in planned)
+    return [Case(id, path, parameters, model) for id, ((_, path), model) in zip(ids, planned, strict=True)]
 
 
 def parse_parameters(texts: list[str]) -> dict[str, Any]:
@@ -59,18 +63,19 @@ def _parse_parameter(text: str) -> tuple[str, Any]:
         raise UsageError(f"-p {text} is not NAME=VALUE; write for example -p max_tokens=8.")
     try:
         parsed = ast.literal_eval(value)
-        json.dumps(parsed, allow_nan=False)  # results.json tells the parameters, so each must be JSON
+        # results.json tells the parameters, so each must be JSON, in UTF-8
+        json.dumps(parsed, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        parsed = value.encode(errors="replace").decode()
+        parsed = writable(value)
     return name, parsed
 
 
 def _find(name: str) -> list[Path]:
     """Return the notebook of a path or a bare name (`02_streaming`), or all of a folder."""
     for path in (Path(name), FOLDER / name, FOLDER / f"{name}.ipynb") if name else ():
-        if path.is_dir():
+        if os.path.isdir(path):  # which raises nothing for a name that no file can have
             return _all_in(path)
-        if path.is_file() and path.suffix == ".ipynb":
+        if os.path.isfile(path) and path.suffix == ".ipynb":
             return [path.resolve()]
     near = nearest(Path(name).stem, [path.stem for path in FOLDER.glob("*.ipynb")])
     remedy = f"did you mean {' or '.join(near)}?" if near else f"see {FOLDER}/."
@@ -82,15 +87,6 @@ def _all_in(folder: Path) -> list[Path]:
     if not found:
         raise UsageError(f"{folder}/ holds no notebook; run this in the project's folder, or name a notebook.")
     return [path.resolve() for path in found]
-
-
-def _names(paths: list[Path]) -> dict[Path, str]:
-    """Name each notebook by its stem; one whose name is taken already gets a number too."""
-    names: dict[Path, str] = {}
-    for path in paths:
-        candidates = itertools.chain([path.stem], (f"{path.stem}-{number}" for number in itertools.count(2)))
-        names[path] = next(name for name in candidates if name not in names.values())
-    return names
 
 
 def _declared(path: Path) -> list[str] | None:

@@ -23,7 +23,8 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
 
     def __init__(self, console: Console, cases: Sequence[Case], after_each: Callable[[], None]) -> None:
         """Show on `console` how `cases` fare; call `after_each` whenever a result has been shown."""
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        spinner = "line" if console.options.ascii_only else "dots"
+        columns = (SpinnerColumn(spinner), TextColumn("{task.description}"), TimeElapsedColumn())
         self.console = console
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}

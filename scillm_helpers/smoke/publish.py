@@ -1,6 +1,7 @@
 """A run -> all that people read of it: the report, its notebooks' pages, the summary, the matrix."""
 
 import json
+import os
 import webbrowser
 from argparse import Namespace
 from pathlib import Path
@@ -11,6 +12,7 @@ from . import resume as earlier
 from .files import Files
 from .folder import shown
 from .history import History
+from .labels import label_of
 from .past import Identity, Past
 from .redact import Redactor
 from .results import Run
@@ -32,10 +34,10 @@ def again(arguments: Namespace) -> int:
     known = story(run, _past(run, arguments.history))
     files = Files(folder, Redactor.of_environment())
     for executed in filter(None, (result.executed for result in run.results)):
-        if (folder / executed).is_file() and not (folder / page_of(executed)).is_file():
+        if os.path.isfile(folder / executed) and not os.path.isfile(folder / page_of(executed)):
             _write_page(executed, files)
     publish(report.redacted(run, files.redactor), files, known)
-    print(f"{shown(folder)}/report.html")
+    print(f"{label_of(shown(folder))}/report.html")
     if arguments.open:
         webbrowser.open((folder / "report.html").as_uri())
     return 0
@@ -43,7 +45,7 @@ def again(arguments: Namespace) -> int:
 
 def _past(run: Run, path: Path) -> dict[Identity, list[Past]]:
     """Return what the history knows of the run's cases; a report without one is a report."""
-    if not path.exists():
+    if not os.path.exists(path):
         return {}
     with History.read(path) as history:
         return history.past_of(run)

@@ -3,15 +3,19 @@
 import functools
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pydantic_core
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from pydantic import TypeAdapter, ValidationError
 
 from ..errors import UsageError
 from .files import Files
+from .labels import label, label_of
 from .redact import Redactor
 from .results import SCHEMA_VERSION, Case, CaseResult, Check, Reason, Run, Usage
 
@@ -22,8 +26,29 @@ _HEAD = ("id", "started_at", "seconds", "endpoint", "api_base", "backend", "pyth
 
 def write_results(run: Run, files: Files) -> None:
     """Write `results.json` of a run without secrets into the run's folder."""
-    content = pydantic_core.to_json(as_json(run), indent=1)  # after each case: `json` takes ten times as long
-    files.write(RESULTS, content.decode() + "\n")
+    ResultsFile(files).write(run)
+
+
+class ResultsFile:
+    """The `results.json` of a run, which is written after each case: what has not changed is serialized once."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._cases: dict[str, tuple[CaseResult, bytes]] = {}
+
+    def write(self, run: Run) -> None:
+        """Write the results of a run without secrets into the run's folder."""
+        head = pydantic_core.to_json(_head_json(run), indent=1).decode().removesuffix("\n}")
+        cases = b",\n  ".join(map(self._case, run.results)).decode()
+        self._files.write(RESULTS, f'{head},\n "cases": [\n  {cases}\n ]\n}}\n')
+
+    def _case(self, result: CaseResult) -> bytes:
+        known = self._cases.get(result.case.id)
+        if known is None or known[0] is not result:
+            # `json` takes ten times as long
+            known = result, pydantic_core.to_json(_case_json(result), indent=1).replace(b"\n", b"\n  ")
+            self._cases[result.case.id] = known
+        return known[1]
 
 
 def write_junit(run: Run, files: Files) -> None:
@@ -33,56 +58,99 @@ def write_junit(run: Run, files: Files) -> None:
 
 def read_results(path: Path, remedy: str = "start a new one") -> Run:
     """Return the run of a `results.json`, or of the folder that holds it. Raises UsageError where there is none."""
-    path = path if path.is_file() else path / RESULTS
+    path = path if os.path.isfile(path) else path / RESULTS
     try:
         return from_json(json.loads(path.read_bytes()))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); name the folder of a run.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        why = f"{type(error).__name__}: {error}"
-        raise UsageError(f"{path} holds no results of a run ({why}); {remedy}.") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(f"{path} holds no results of a run ({_why(error)}); {remedy}.") from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {error}"
 
 
 def as_json(run: Run) -> dict[str, Any]:
     """Return the content of `results.json`."""
+    return _head_json(run) | {"cases": [_case_json(result) for result in run.results]}
+
+
+def _head_json(run: Run) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "run": {name: getattr(run, name) for name in _HEAD} | {"models": list(run.models)},
         "totals": run.totals,
-        "cases": [_case_json(result) for result in run.results],
     }
 
 
 def from_json(content: dict[str, Any]) -> Run:
-    """Return the run that `as_json` has told of. Raises ValueError, KeyError or TypeError where it is none."""
+    """Return the run that `as_json` has described, each value of its type and in its range.
+
+    Raises ValueError, of which ValidationError is one, KeyError, TypeError or AttributeError for any other content.
+    """
     if content["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema_version {content['schema_version']}, not {SCHEMA_VERSION}")
     head = {name: content["run"][name] for name in _HEAD}
     results = tuple(_case_result(case) for case in content["cases"])
-    return Run(**head, models=tuple(content["run"]["models"]), results=results)
+    return _checked(Run(**head, models=tuple(content["run"]["models"]), results=results))
+
+
+def _checked(run: Run) -> Run:
+    """Return a run that can be compared, shown and written. Raises ValueError, of which ValidationError is one."""
+    values = asdict(run)
+    json.dumps(values, default=str, allow_nan=False, ensure_ascii=False).encode()
+    if datetime.fromisoformat(run.started_at).utcoffset() != timedelta(0):
+        raise ValueError(f"started_at is {run.started_at}, which is not in UTC")
+    counts = (count for result in values["results"] for count in result["usage"].values())
+    if any(count is not None and not 0 <= count < 2**63 for count in counts):
+        raise ValueError("a count is out of range")
+    typed = redacted(TypeAdapter(Run).validate_python(values), Redactor({}))  # what a terminal would obey is out, too
+    if len({result.case.id for result in typed.results}) < len(typed.results):
+        raise ValueError("two cases have the same id")
+    if any(not 0 <= number <= 1e9 for number in _measured(typed)):
+        raise ValueError("a time, a rate or a cost is out of range")
+    return typed
+
+
+def _measured(run: Run) -> Iterator[float]:
+    """Yield what was measured, and may be drawn."""
+    yield run.seconds
+    for result in run.results:
+        checks = [number for check in result.checks for number in (check.ttft_s, check.tokens_per_s)]
+        found = [result.seconds, result.started_s, result.cost_usd, result.worker, *checks]
+        yield from (number for number in found if number is not None)
 
 
 def redacted(run: Run, redactor: Redactor) -> Run:
     """Return the run as it may be written anywhere."""
     results = tuple(redacted_result(result, redactor) for result in run.results)
-    return replace(run, api_base=redactor.text(run.api_base), models=redactor.value(run.models), results=results)
+    models = tuple(label(redactor.text(model)) for model in run.models)
+    return replace(run, api_base=label(redactor.text(run.api_base)), models=models, results=results)
 
 
 def redacted_result(result: CaseResult, redactor: Redactor) -> CaseResult:
-    """Return a result as it may be written anywhere; the names of its parts are not looked at."""
+    """Return a result as it may be written and shown anywhere; the names of its parts are not looked at."""
     case = result.case
     named = replace(
         case,
-        id=redactor.text(case.id),
-        notebook=Path(redactor.text(str(case.notebook))),
+        id=label(redactor.text(case.id)),
+        notebook=Path(redactor.text(label_of(case.notebook))),
         parameters=redactor.value(case.parameters),
-        model=redactor.text(case.model),
+        model=label(redactor.text(case.model)),
     )
-    reasons = [replace(reason, message=redactor.text(reason.message)) for reason in result.retried_for]
-    reason = result.reason and replace(result.reason, message=redactor.text(result.reason.message))
+    reasons = [_redacted_reason(reason, redactor) for reason in result.retried_for]
+    reason = result.reason and _redacted_reason(result.reason, redactor)
     checks = tuple(replace(check, name=redactor.text(check.name)) for check in result.checks)
     records = redactor.value(result.records)
     return replace(result, case=named, reason=reason, records=records, retried_for=tuple(reasons), checks=checks)
+
+
+def _redacted_reason(reason: Reason, redactor: Redactor) -> Reason:
+    return replace(reason, message=label(redactor.text(reason.message)))
 
 
 def as_junit(run: Run) -> bytes:

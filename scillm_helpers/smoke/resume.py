@@ -1,5 +1,6 @@
 """A run that has ended early -> what of it is still to be done."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def find(name: str) -> tuple[Path, Run]:
     """Return the folder of a run, by its path or its id, and what it holds. Raises UsageError."""
-    folder = next((path for path in (Path(name), RUNS / name) if path.is_dir()), None) if name else None
+    folder = next((path for path in (Path(name), RUNS / name) if os.path.isdir(path)), None) if name else None
     if folder is None:
         raise UsageError(f"{name!r} is not the folder of a run, nor one in {RUNS}/; see {RUNS}/.")
     folder = folder.resolve()
@@ -24,7 +25,7 @@ def find(name: str) -> tuple[Path, Run]:
 
 def check_replaceable(out: Path | None) -> None:
     """Raise UsageError where `out` has a `results.json` that this version cannot read: it may be of value to another."""
-    if out is not None and (out / report.RESULTS).exists():
+    if out is not None and os.path.exists(out / report.RESULTS):
         report.read_results(out, "choose another --out")
 
 
@@ -35,7 +36,7 @@ def check(run: Run, folder: Path) -> None:
             raise UsageError(
                 f"{folder.name} was given a secret as a parameter, which it has not kept; start a new run."
             )
-        if not result.case.notebook.is_file():
+        if not os.path.isfile(result.case.notebook):
             raise UsageError(
                 f"{result.case.notebook.name} is not where {folder.name} had it; resume where that run was started."
             )
@@ -64,6 +65,6 @@ def remaining(run: Run, folder: Path) -> list[CaseResult]:
 
 def _stands(result: CaseResult, folder: Path) -> bool:
     copy = folder / (result.executed or "")
-    if result.status != "passed" or not copy.is_file():
+    if result.status != "passed" or not os.path.isfile(copy):
         return False
     return copy.stat().st_mtime >= result.case.notebook.stat().st_mtime

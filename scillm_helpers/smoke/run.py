@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..errors import UsageError
+from ..errors import RunError, UsageError
 from ..prices import FREE, Price, known_price
 from ..settings import Settings
 from . import engine, history, report, warm
@@ -23,6 +23,7 @@ from . import resume as earlier
 from .budget import Budget
 from .files import Files
 from .forecast import forecast
+from .labels import label, label_of
 from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
 from .progress import LiveProgress, totals
 from .publish import publish
@@ -48,7 +49,8 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
     history.check(arguments.history)
     with open_target(settings) as target:
         models = target.models(settings, arguments.models, arguments.match)
-        cases = make_cases(notebooks, parameters, models)
+        redactor = _redactor(target, parameters)
+        cases = make_cases(notebooks, parameters, models, redactor.text)
         prices = _prices(arguments, target, models)
         folder = run_folder.create(arguments.out, {notebook.parent for notebook in notebooks})
         run = Run(
@@ -64,9 +66,9 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
             results=tuple(CaseResult.planned(case) for case in cases),
         )
         with run_folder.held(folder):
-            (folder / _REQUESTS).unlink(missing_ok=True)  # an earlier run's, in the same --out
-            files = Files(folder, _redactor(target, parameters))
-            return _execute(run, files, target, environ, arguments, prices)
+            for old in (folder / _REQUESTS, *folder.glob("bug-*.txt")):  # an earlier run's, in the same --out
+                old.unlink(missing_ok=True)
+            return _execute(run, Files(folder, redactor), target, environ, arguments, prices)
 
 
 def resume(arguments: Namespace, environ: dict[str, str]) -> int:
@@ -109,10 +111,11 @@ def _execute(
     began = time.perf_counter() - run.seconds
     suite = Suite(list(run.results), files, environs, bounds, began)
 
+    told = report.redacted(replace(run, results=()), files.redactor)
+
     def so_far() -> Run:
         seconds = round(time.perf_counter() - began, 3)
-        api_base, models = files.redactor.text(run.api_base), files.redactor.value(run.models)
-        return replace(run, seconds=seconds, api_base=api_base, models=models, results=tuple(suite.results.values()))
+        return replace(told, seconds=seconds, results=tuple(suite.results.values()))
 
     target.log_to(files.folder / _REQUESTS, files.redactor)
     todo = [result.case for result in run.results if result.status == "not_run"]
@@ -120,27 +123,40 @@ def _execute(
     if target.kind == "live" and todo:
         with history.History.open(arguments.history) as known:
             console.print(forecast(todo, known, prices))
-    report.write_results(so_far(), files)
-    cases = [result.case for result in run.results]
-    progress = LiveProgress(console, cases, lambda: report.write_results(so_far(), files))
+    written = report.ResultsFile(files)
+    written.write(so_far())
+    cases = [result.case for result in suite.results.values()]
+    progress = LiveProgress(console, cases, lambda: written.write(so_far()))
     try:
         with progress:
             if todo:
                 engine.prepare()
                 warm.wait()
             suite.run(arguments.jobs, progress)
-        return 0 if so_far().good else 1
     finally:
         _conclude(so_far(), files, arguments.history, progress)
+    return 0 if so_far().good and not files.bugs else 1
 
 
 def _conclude(run: Run, files: Files, path: Path, progress: LiveProgress) -> None:
-    """Write and tell what came of a run, whatever has ended it."""
-    report.write_results(run, files)
-    report.write_junit(run, files)
-    publish(run, files, _remember(run, path, files.folder))
-    progress.conclude(run)
-    progress.console.print(f"{totals(run)}; see {run_folder.shown(files.folder)}/report.html")
+    """Write and print what came of a run, whatever has ended it: each part also where another fails."""
+    folder = run_folder.shown(files.folder)
+    past: list[Story] = []
+    steps: list[Callable[[], object]] = [
+        lambda: report.write_results(run, files),
+        lambda: report.write_junit(run, files),
+        lambda: past.append(_remember(run, path, files.folder)),
+        lambda: publish(run, files, past[0] if past else Story()),
+        lambda: progress.conclude(run),
+        lambda: progress.console.print(f"{totals(run)}; see {label_of(folder)}/report.html", markup=False),
+    ]
+    for step in steps:
+        try:
+            step()
+        except RunError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort
+            print(f"scillm-smoke: {files.write_bug(error)}", file=sys.stderr)
 
 
 def _remember(run: Run, path: Path, folder: Path) -> Story:
@@ -151,7 +167,7 @@ def _remember(run: Run, path: Path, folder: Path) -> Story:
             return story(run, known.past_of(run))
     except UsageError as error:
         remedy = f"add this run with scillm-smoke history --import {run_folder.shown(folder)}"
-        print(f"scillm-smoke: {error} Then {remedy}.", file=sys.stderr)
+        print(f"scillm-smoke: {label(f'{error} Then {remedy}.')}", file=sys.stderr)
         return Story()
 
 

@@ -3,16 +3,19 @@
 import itertools
 import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 from typing import Protocol
 
+from ..errors import RunError
 from ..kinds import TRANSIENT
 from ..prices import Price
 from .budget import Budget
 from .execute import Execution
 from .files import Files
+from .labels import file_names
 from .outcome import Stop
 from .report import redacted_result
 from .results import Case, CaseResult, Reason
@@ -59,6 +62,8 @@ class Suite:
         self._planned = results
         self._files = files
         self.results = {result.case.id: self._told(result) for result in results}
+        labels = [result.case.id for result in self.results.values()]
+        self._copies = dict(zip(self.results, file_names(labels), strict=True))
         self._environ = environ
         self._bounds = bounds
         self._lock = threading.Lock()
@@ -74,16 +79,19 @@ class Suite:
         One that failed for a transient reason is tried again when the others have had their turn.
         KeyboardInterrupt passes through once all kernels are gone; `results` keeps what had finished.
         """
+        done: SimpleQueue[Future[CaseResult | None]] = SimpleQueue()
+        todo = [result for result in self._planned if result.status == "not_run"]
         with ThreadPoolExecutor(jobs, thread_name_prefix="case", initializer=self._number_worker) as pool:
-            todo = [result for result in self._planned if result.status == "not_run"]
-            pending = {pool.submit(self._run, result, watcher) for result in todo}
             try:
-                while pending:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    again = [result for future in done if (result := future.result()) is not None]
-                    pending |= {pool.submit(self._run, result, watcher) for result in again}
+                left = len(todo)
+                while left:
+                    for result in todo:
+                        pool.submit(self._run, result, watcher).add_done_callback(done.put)
+                    again = done.get().result()
+                    todo = [] if again is None else [again]
+                    left -= again is None
             except BaseException:
-                self._abandon(pending)
+                self._abandon(pool)
                 raise
 
     def _run(self, before: CaseResult, watcher: Watcher) -> CaseResult | None:
@@ -93,7 +101,8 @@ class Suite:
         if before.status == "failed" and before.reason is not None:
             failures += (before.reason,)
         attempt = 1 + len(failures)
-        execution = Execution(case, self._files, self._environ[case.id], bounds.deadline, bounds.cell_deadline, attempt)
+        copy = self._copies[case.id] + ("" if attempt == 1 else f".attempt-{attempt}")
+        execution = Execution(case, copy, self._files, self._environ[case.id], bounds.deadline, bounds.cell_deadline)
         with self._lock:
             if self._abandoned:
                 return None
@@ -102,16 +111,36 @@ class Suite:
                     self.results[case.id] = self._told(replace(before, reason=Reason(None, why)))
                 return None
             self._executing.add(execution)
-            watcher.started(self.results[case.id].case)
+            self._tell(lambda: watcher.started(self.results[case.id].case))
         started_s = round(time.perf_counter() - self._began, 3)
-        result = replace(execution.run(), retried_for=failures, started_s=started_s, worker=self._worker.number)
+        result = replace(self._result(execution), retried_for=failures, started_s=started_s, worker=self._worker.number)
         result = self._charged(result, before)
         again = result.attempt <= bounds.retries and _is_transient(result)
         with self._lock:
             self._executing.remove(execution)
             self.results[case.id] = told = self._told(result)
-            (watcher.failed_for_now if again else watcher.finished)(told)
+            self._tell(lambda: (watcher.failed_for_now if again else watcher.finished)(told))
         return result if again else None
+
+    def _result(self, execution: Execution) -> CaseResult:
+        """Return the result of a case; an error of ours is one, too, so that the others have theirs."""
+        try:
+            result = execution.run()
+            self._told(result)  # what cannot be redacted is an error of this case alone
+            return result
+        except RunError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the last resort; a thread gets no KeyboardInterrupt
+            return CaseResult(execution.case, "failed", reason=Reason("harness", self._files.write_bug(error)))
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        """Tell the watcher; an error of ours in it is noted, and the run goes on."""
+        try:
+            call()
+        except RunError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort
+            self._files.write_bug(error)
 
     def _told(self, result: CaseResult) -> CaseResult:
         return redacted_result(result, self._files.redactor)
@@ -129,9 +158,8 @@ class Suite:
             cost_usd=None if price is None else price.of(usage.prompt_tokens, usage.completion_tokens),
         )
 
-    def _abandon(self, pending: set[Future[CaseResult | None]]) -> None:
-        for future in pending:
-            future.cancel()
+    def _abandon(self, pool: ThreadPoolExecutor) -> None:
+        pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             self._abandoned = True
             executing = list(self._executing)

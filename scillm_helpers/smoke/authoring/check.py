@@ -11,6 +11,7 @@ import nbformat
 from nbformat import reader
 
 from ..folder import shown
+from ..labels import label, label_of
 from ..plan import InvalidNotebook, find_notebooks
 from . import leaks, shape, stored
 from .findings import Finding
@@ -22,7 +23,9 @@ def check(arguments: Namespace) -> int:
     """Print what the notebooks lack, and return the exit status: 1 where it is anything."""
     paths = find_notebooks(arguments.notebooks)
     notebooks = [(path, read(path)) for path in paths]
-    lines = [f"{shown(path)}: {finding}" for path, notebook in notebooks for finding in lacking(notebook)]
+    lines = [
+        label(f"{label_of(shown(path))}: {finding}") for path, notebook in notebooks for finding in lacking(notebook)
+    ]
     for line in lines:
         print(line)
     what = f"{len(paths)} notebook{'s' if len(paths) > 1 else ''} checked"

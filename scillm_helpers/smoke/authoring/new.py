@@ -1,5 +1,6 @@
 """A name -> a notebook in the suite's shape, which runs at once."""
 
+import os
 import re
 from argparse import Namespace
 from pathlib import Path
@@ -17,7 +18,7 @@ def new(arguments: Namespace) -> int:
     number, words = _named(arguments.name)
     if not FOLDER.is_dir():
         raise UsageError(f"{FOLDER}/ is not here; run this in the project's folder.")
-    if path.exists():
+    if os.path.exists(path):
         raise UsageError(f"{path} is there already; choose another name.")
     _check_number(number)
     title = f"# {number} · {words.replace('_', ' ').capitalize()}: what it is about"
