@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbclient.exceptions import CellExecutionError
-from nbformat.v4 import new_notebook
+from nbformat.v4 import new_code_cell, new_notebook
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
@@ -88,7 +88,7 @@ def prepare() -> None:
         KernelSpecManager().get_kernel_spec("python3")  # imports IPython
     from . import notebook_page
 
-    notebook_page.as_html(new_notebook(), "")  # compiles the schema and the templates
+    notebook_page.as_html(new_notebook(cells=[new_code_cell("1")]), "")  # compiles the schema and the templates
 
 
 papermill_engines.register(NAME, SmokeEngine)
