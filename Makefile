@@ -1,4 +1,4 @@
-# smoke · report · test · test-all · test-browser · test-elsewhere · lab · tutorials · site · lint · bench · screenshot · lock. Each sets up all it needs in .venv.
+# smoke · report · test · test-all · test-browser · test-elsewhere · test-newest · lab · tutorials · site · lint · bench · screenshot · lock. Each sets up all it needs in .venv.
 #
 # For CI, and the same by hand (smoke-live, matrix and issues hold a key: they install nothing, and ask for `make setup`):
 #   setup             sets .venv up for the targets that only run
@@ -14,7 +14,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN = $(VENV)/bin
 
 # A second call installs nothing: each stamp is newer than what it was made from.
 RUN := $(VENV)/.installed-run
@@ -47,7 +47,7 @@ REQUIRE_SETUP = @$(SELF) --question $(RUN) >/dev/null 2>&1 || \
 SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
 export MATCH
 
-.PHONY: smoke report lock test test-all test-browser test-elsewhere lab tutorials site lint bench screenshot clean
+.PHONY: smoke report lock test test-all test-browser test-elsewhere test-newest lab tutorials site lint bench screenshot clean
 .PHONY: packages setup smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
@@ -69,6 +69,19 @@ test-browser: $(DEV) $(SITE)
 # Under all conditions, or those of WHERE='one-core no-git'; what make test runs, or TESTS='tests/test_doctor.py -k proxy'.
 test-elsewhere: $(DEV)
 	$(KEYLESS) $(BIN)/python -m tools.elsewhere $(WHERE) -- $(or $(TESTS),$(FAST))
+
+# On the newest versions of the direct dependencies, but for those that requirements/caps.txt holds back, in an environment
+# of their own: tells of a break before a user meets it.
+test-newest: VENV := .venv/newest
+test-newest:
+	$(PYTHON) -m venv --clear $(VENV)
+	sed -n 's/==.*//p' requirements.txt requirements-dev.txt requirements/build.txt > $(VENV)/names.txt
+	sed -n 's/==.*//p' requirements-openai.txt > $(VENV)/names-openai.txt
+	$(INSTALL) -r $(VENV)/names.txt -c requirements/caps.txt
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	$(INSTALL) --no-deps --target $(VENV)/openai-newest -r $(VENV)/names-openai.txt
+	$(BIN)/python -m pip list --disable-pip-version-check
+	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
 
 lab: $(DEV)
 	$(BIN)/python -m tools.lab

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ruamel.yaml import YAML
 from tests.conftest import ROOT
 
 FOLDER = ROOT / ".github" / "workflows"
-CI, NIGHTLY, PAGES = FOLDER / "ci.yml", FOLDER / "nightly.yml", FOLDER / "pages.yml"
+CI, NIGHTLY, PAGES, WEEKLY = (FOLDER / f"{name}.yml" for name in ("ci", "nightly", "pages", "weekly"))
 WORKFLOWS = sorted(FOLDER.glob("*"))
 PUBLISHED, TIMEOUTS = "vendor.github-workflows", "custom.github-workflows-require-timeout"
 
@@ -71,10 +72,11 @@ def nothing_is_forgiven(text: str) -> bool:
 
 
 def only_make(text: str) -> bool:
-    """A `run` is one call of a make target that there is; nothing of the event is pasted into the shell."""
-    for _, step in steps(YAML(typ="safe").load(text)):
+    """A `run` is one call of a make target that there is, or, on Windows, a step of `make smoke`; nothing of the event is pasted into the shell."""
+    workflow = YAML(typ="safe").load(text)
+    for name, step in steps(workflow):
         line = step.get("run")
-        if line is None:
+        if line is None or (workflow["jobs"][name]["runs-on"].startswith("windows") and line in _smoke_without_make()):
             continue
         match = re.fullmatch(
             r"""make (-s )?([a-z-]+)((?: [A-Z]+=[\w'/*]+)*)( >> "\$GITHUB_(STEP_SUMMARY|OUTPUT)")?""", line
@@ -82,6 +84,14 @@ def only_make(text: str) -> bool:
         if match is None or not _is_target(match[2]):
             return False
     return True
+
+
+@functools.cache
+def _smoke_without_make() -> list[str]:
+    """Return what `make smoke` runs on a fresh clone once it has a virtual environment, in any Python."""
+    command = ["make", "-n", "smoke", "VENV=not-there", "UV="]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return re.findall(r"^not-there/bin/(python -m (?:pip|scillm_helpers\.smoke) .*)$", planned.stdout, re.MULTILINE)
 
 
 @functools.cache
@@ -162,9 +172,9 @@ def test_workflow_keeps_the_rule(path: Path, rule: Callable[[str], bool]) -> Non
     assert rule(path.read_text())
 
 
-def test_workflows_are_these_three() -> None:
+def test_workflows_are_these_four() -> None:
     """None goes unseen by the other tests."""
-    assert WORKFLOWS == [CI, NIGHTLY, PAGES]
+    assert WORKFLOWS == [CI, NIGHTLY, PAGES, WEEKLY]
 
 
 def test_what_a_suite_has_left_is_kept_after_a_failure() -> None:
@@ -186,9 +196,8 @@ def test_pages_are_built_by_one_job_and_published_by_another() -> None:
 
 
 def test_secrets_stay_where_they_belong() -> None:
-    """None in ci.yml and pages.yml; in nightly.yml at the steps that need them."""
-    assert no_secret(CI.read_text())
-    assert no_secret(PAGES.read_text())
+    """None but in nightly.yml, at the steps that need them."""
+    assert all(no_secret(path.read_text()) for path in (CI, PAGES, WEEKLY))
     assert key_only_where_needed(NIGHTLY.read_text())
 
 
@@ -234,6 +243,7 @@ def test_job_without_timeout_is_refused(tmp_path: Path) -> None:
         (only_make, "make matrix", "make matrix MATCH='${{ inputs.match }}'"),
         (only_make, "make matrix", "scillm-smoke run --model all"),
         (only_make, "make matrix", "make matricks"),
+        (only_make, "make matrix", "python -m scillm_helpers.smoke run"),
         (kept_after_failure, r"if: \$\{\{ always\(\) \}\}", "if: ${{ success() }}"),
         (kept_after_failure, r"!cancelled\(\) && env", "env"),
         (key_holders_install_nothing, "make matrix", "make smoke"),
@@ -262,8 +272,42 @@ def test_rule_notices_a_mistake_of_the_publisher(old: str, new: str) -> None:
     assert not least(text.replace(old, new + ("\n      - id: deployment" if "run" in new else "")))
 
 
+def _runs(path: Path, job: str) -> list[str]:
+    return [
+        step["run"] for name, step in steps(YAML(typ="safe").load(path.read_text())) if name == job and "run" in step
+    ]
+
+
 def test_ci_does_what_the_script_does() -> None:
-    """The same targets, in the same order."""
+    """The same targets, in the same order, on every Python that the project is for."""
     script = re.findall(r"^(make [\w-]+|\.ci/packages)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    ran = [step["run"] for _, step in steps(YAML(typ="safe").load(CI.read_text())) if "run" in step]
-    assert [line.replace(".ci/packages", "make packages") for line in script] == ran[:-1]
+    assert [line.replace(".ci/packages", "make packages") for line in script] == _runs(CI, "check")[:-1]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    supported = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    check = YAML(typ="safe").load(CI.read_text())["jobs"]["check"]
+    assert check["strategy"]["matrix"]["python"] == supported
+    assert len(supported) == 4
+
+
+def test_keyless_suite_runs_on_other_systems() -> None:
+    """By make on macOS; on Windows, which has none, by what that make target runs."""
+    jobs = YAML(typ="safe").load(CI.read_text())["jobs"]
+    assert jobs["macos"]["runs-on"].startswith("macos-")
+    assert jobs["windows"]["runs-on"].startswith("windows-")
+    assert "make smoke-keyless" in _runs(CI, "macos")
+    assert _runs(CI, "windows") == _smoke_without_make()
+
+
+def test_each_job_keeps_its_artifacts_apart() -> None:
+    """Two jobs that keep them under one name would keep one's."""
+    kept = re.findall(r"name: (runs\S*.*)", CI.read_text())
+    assert len(kept) == len(set(kept)) == len(YAML(typ="safe").load(CI.read_text())["jobs"])
+    assert "matrix" in kept[0]
+
+
+def test_weekly_run_tests_the_newest_dependencies() -> None:
+    """On the oldest and the newest Python; and under unusual conditions."""
+    assert "make test-newest" in _runs(WEEKLY, "newest")
+    jobs = YAML(typ="safe").load(WEEKLY.read_text())["jobs"]
+    assert jobs["newest"]["strategy"]["matrix"]["python"] == ["3.11", "3.14"]
+    assert "make test-elsewhere" in _runs(WEEKLY, "elsewhere")
