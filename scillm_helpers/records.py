@@ -61,6 +61,7 @@ def load_ipython_extension(shell: "InteractiveShell") -> None:
             LEDGER.watch(sys.modules[name])
     shell.events.register("post_run_cell", _report_failure)
     shell.events.register("post_run_cell", _report_usage)
+    shell.events.register("post_run_cell", lambda _: _report_exit(shell))
     shell.set_custom_exc((BaseExceptionGroup,), _show_group)
 
 
@@ -92,6 +93,12 @@ def _report_usage(result: "ExecutionResult") -> None:
     """Report the calls of all cells so far, as data that no reader sees."""
     if (totals := LEDGER.totals())["calls"]:
         _publish({"check": "usage", "ok": True, **totals})
+
+
+def _report_exit(shell: "InteractiveShell") -> None:
+    """Report that the kernel ends after this cell: by `exit()`, `quit()`, or a shutdown of its own."""
+    if shell.exit_now:
+        _publish({"check": "exit", "ok": True})
 
 
 def _unsupported(error: BaseException) -> list[str]:

@@ -100,6 +100,7 @@ def test_kernels_outlive_their_zygote(own: zygotes.Zygotes, warnings: list[str])
         assert kernel.poll() is None
         kernel.client.execute("import os; os._exit(3)")
         assert until(kernel.poll) == 255
+        assert kernel.manager.provisioner.process.lost
     assert warnings == ["a zygote has died; kernels start cold until the next one is ready."]
 
 

@@ -22,6 +22,7 @@ class KernelProcess:
         """Follow the kernel of `pid` and `pidfd`; its zygote tells on `channel` how it ended."""
         self.pid = pid
         self.returncode: int | None = None
+        self.lost = False  # ended, and nobody can tell how
         self._pidfd = pidfd
         self._channel = channel
         self._lock = threading.Lock()
@@ -55,7 +56,7 @@ class KernelProcess:
         """Give up the kernel: how it ends stays unknown. A forked process does so, and leaves it to its parent."""
         self._lock = threading.Lock()  # the parent may have been waiting in another thread
         if self.returncode is None:
-            self._end(_UNKNOWN)
+            self._end(None)
 
     def _wait(self, timeout: float | None) -> int | None:
         with self._lock:
@@ -63,16 +64,17 @@ class KernelProcess:
                 self._end(self._told())
             return self.returncode
 
-    def _end(self, status: int) -> None:
+    def _end(self, status: int | None) -> None:
         with forks.lock:
-            self.returncode = status
+            self.lost = status is None
+            self.returncode = _UNKNOWN if status is None else status
             self._channel.close()
             os.close(self._pidfd)
 
-    def _told(self) -> int:
+    def _told(self) -> int | None:
         with self._channel.makefile("rb") as lines:
             line = lines.readline()  # empty where the zygote has died
-        return int(json.loads(line)["exit"]) if line else _UNKNOWN
+        return int(json.loads(line)["exit"]) if line else None
 
 
 def readable(descriptor: int, seconds: float | None) -> bool:

@@ -48,8 +48,10 @@ class Watcher(Protocol):
         """Tell whether to start a kernel for the notebook, read and parameterized."""
         ...
 
+    def kernel_started(self, process: Any) -> None: ...
     def cell_begins(self, cell: Any) -> None: ...
-    def cell_ended(self, raised: bool) -> None: ...
+    def cell_replied(self, cell: Any, reply: dict[str, Any]) -> None: ...
+    def cell_ended(self, raised: CellExecutionError | None) -> None: ...
 
 
 class SmokeEngine(Engine):  # type: ignore[misc]
@@ -95,19 +97,31 @@ papermill_engines.register(NAME, SmokeEngine)
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
-    """Tell when cells begin and end."""
+    """Tell when the kernel starts, and when cells begin and end."""
 
     def __init__(self, nb_man: Any, watcher: Watcher, **settings: Any) -> None:
-        super().__init__(nb_man, on_cell_execute=lambda cell, cell_index: watcher.cell_begins(cell), **settings)
+        super().__init__(
+            nb_man,
+            on_cell_execute=lambda cell, cell_index: watcher.cell_begins(cell),
+            on_cell_executed=lambda cell, cell_index, execute_reply: watcher.cell_replied(
+                cell, execute_reply["content"]
+            ),
+            **settings,
+        )
         self._watcher = watcher
+
+    def start_new_kernel_client(self) -> Any:
+        """Connect to the kernel that has been started (nbclient calls this)."""
+        self._watcher.kernel_started(getattr(self.km.provisioner, "process", None))
+        return super().start_new_kernel_client()
 
     def execute_cell(self, cell: Any, cell_index: int) -> Any:
         """Execute a cell (papermill calls this)."""
-        raised = False
+        raised = None
         try:
             return super().execute_cell(cell, cell_index)
-        except CellExecutionError:
-            raised = True
+        except CellExecutionError as error:
+            raised = error
             raise
         finally:
             if cell.cell_type == "code":

@@ -10,19 +10,24 @@ from typing import Any
 
 import nbformat
 import papermill
+from nbclient.exceptions import CellExecutionError
 from papermill.clientwrap import PapermillNotebookClient
 
-from . import engine, places
+from . import deaths, engine, places
 from .checks import checks
 from .files import Files
-from .outcome import End, Stop, outcome, records, unsupported, usage
+from .outcome import End, Stop, asks_to_exit, outcome, records, unsupported, usage
 from .plan import InvalidNotebook
 from .results import Case, CaseResult
-from .source import code_cells, digest
+from .source import code_cells, digest, number
 from .templates import page
 
 _GRACE = 3.0  # seconds between asking a kernel to stop and killing it
 _SAVE_EVERY = 1.0  # seconds at least between writing an executed copy and writing it again
+
+
+class Ends(Exception):
+    """End an execution before its next cell: it was stopped, or its kernel exits."""
 
 
 class Execution:
@@ -49,10 +54,14 @@ class Execution:
         self._copy = f"notebooks/{copy}.ipynb"
         self._notebook: Any = None
         self._client: PapermillNotebookClient | None = None
-        self._cell: int | None = None  # the code cell being executed, counted from 1
-        self._cell_timer: threading.Timer | None = None
+        self._process: Any = None  # the kernel's
+        self._oom_kills = 0  # as the last cell began
+        self._lock = threading.Lock()  # of the next three
+        self._cell: Any = None  # the last code cell that was begun; none is after a stop
+        self._executing = False
         self._stop: Stop | None = None
-        self._raised = False  # the last cell that ended did so with an exception
+        self._cell_timer: threading.Timer | None = None
+        self._raised: CellExecutionError | None = None  # by the last cell that ended
         self._ended = threading.Event()
         self._digest: str | None = None
         self._saved = 0.0
@@ -66,7 +75,8 @@ class Execution:
             error = self._execute()
         finally:
             timer.cancel()
-            self._ended.set()
+            with self._lock:
+                self._ended.set()
         return self._result(error, round(time.perf_counter() - started, 3))
 
     def _result(self, error: Exception | None, seconds: float) -> CaseResult:
@@ -78,7 +88,7 @@ class Execution:
 
             self._files.write_page(page(self._copy), notebook_page.as_html(clean, Path(self._copy).stem))
         cells = code_cells(clean)
-        end = End(error, self._stop, self._cell, self._raised)
+        end = End(error, self._stop, self._place(self._cell), self._raised, deaths.how(self._process, self._oom_kills))
         status, reason = outcome(cells, end, self._files.redactor.text)
         recorded = records(cells)
         return CaseResult(
@@ -94,20 +104,35 @@ class Execution:
         )
 
     def stop(self, why: Stop) -> None:
-        """Interrupt the kernel, and kill it if that does not end the case soon."""
-        if self._ended.is_set():
-            return
-        self._stop = self._stop or why
-        self._signal(signal.SIGINT)
-        if not self._ended.wait(_GRACE):
-            self._signal(signal.SIGKILL)
+        """Interrupt the kernel, and kill it if that does not end the case soon; no further cell is executed."""
+        if self._halt(why):
+            self._interrupt()
 
     def kill(self, why: Stop) -> None:
         """Kill the kernel at once."""
-        if self._ended.is_set():
-            return
-        self._stop = self._stop or why
-        self._signal(signal.SIGKILL)
+        if self._halt(why):
+            self._signal(signal.SIGKILL)
+
+    def _halt(self, why: Stop) -> bool:
+        """Note why the case is stopped, unless that is known; tell whether it has not ended by itself."""
+        with self._lock:
+            if self._ended.is_set():
+                return False
+            self._stop = self._stop or why
+            return True
+
+    def _stop_cell(self, cell: Any, why: Stop) -> None:
+        """Stop the case if that cell is still executed: its timer may be late."""
+        with self._lock:
+            if self._cell is not cell or not self._executing:
+                return
+            self._stop = self._stop or why
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        self._signal(signal.SIGINT)
+        if not self._ended.wait(_GRACE):
+            self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         manager = self._client.km if self._client is not None else None
@@ -143,23 +168,43 @@ class Execution:
         self._digest = digest(notebook)
         return self._stop is None
 
+    def kernel_started(self, process: Any) -> None:
+        """Keep the kernel's process, which can tell how it has died (the engine calls this)."""
+        self._process, self._oom_kills = process, deaths.oom_kills()
+
     def cell_begins(self, cell: Any) -> None:
-        """Note which cell is executed, and set its deadline (the engine calls this)."""
-        self._cell = 1 + next(number for number, own in enumerate(code_cells(self._notebook)) if own is cell)
-        if self._stop is not None:  # stopped while the kernel was starting
-            self.kill(self._stop)
+        """Note which cell is executed, and set its deadline (the engine calls this). Raises Ends."""
+        with self._lock:
+            if self._stop is not None:
+                raise Ends
+            if self._cell is not None and asks_to_exit(self._cell):
+                raise Ends
+            # The kernel sends the number, too, if it lives long enough.
+            cell.execution_count = 1 + ((number(self._cell) or 0) if self._cell is not None else 0)
+            self._cell, self._executing = cell, True
+        self._oom_kills = deaths.oom_kills()
         if self._cell_deadline is not None:
             why = Stop.overdue("--cell-deadline", self._cell_deadline)
-            self._cell_timer = threading.Timer(self._cell_deadline, self.stop, [why])
+            self._cell_timer = threading.Timer(self._cell_deadline, self._stop_cell, [cell, why])
             self._cell_timer.start()
 
-    def cell_ended(self, raised: bool) -> None:
+    def cell_replied(self, cell: Any, reply: dict[str, Any]) -> None:
+        """Take the number away from a cell that the kernel has not executed (the engine calls this)."""
+        if reply["status"] == "aborted":
+            cell.execution_count = None
+
+    def cell_ended(self, raised: CellExecutionError | None) -> None:
         """Cancel the cell's deadline, and save what there is now and then (the engine calls this)."""
-        self._raised = raised
+        with self._lock:
+            self._executing, self._raised = False, raised
         if self._cell_timer is not None:
             self._cell_timer.cancel()
         if time.monotonic() - self._saved > _SAVE_EVERY:
             self._save()
+
+    def _place(self, cell: Any) -> int | None:
+        """Return the place of a cell among the code cells."""
+        return next((place for place, own in enumerate(code_cells(self._notebook)) if own is cell), None)
 
     def _save(self) -> Any:
         """Write the executed copy, and return the notebook as it was written."""

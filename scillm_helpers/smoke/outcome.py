@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self, get_args
 
 from jupyter_client.kernelspec import NoSuchKernel
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import ValidationError
 from papermill.exceptions import PapermillExecutionError
 
@@ -14,9 +14,11 @@ from .labels import label
 from .plan import InvalidNotebook
 from .published import published
 from .results import Reason, Status, Usage
+from .source import has_tag, number
 from .words import plain
 
-_OF_KERNEL = ("failure", "usage")
+_OF_KERNEL = ("failure", "usage", "exit")
+_MAY_RAISE, _NOT_TO_RUN = "raises-exception", "skip-execution"  # nbclient's tags for cells
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ class End:
 
     error: Exception | None
     stop: Stop | None
-    cell: int | None  # the last one that was begun
-    raised: bool  # by that cell
+    cell: int | None  # the last one that was begun: its place among the code cells
+    raised: CellExecutionError | None  # by that cell
+    death: str  # what is known of it, should the kernel have died
 
 
 def records(cells: list[Any]) -> tuple[dict[str, Any], ...]:
@@ -81,44 +84,72 @@ def outcome(cells: list[Any], end: End, clean: Callable[[str], str]) -> tuple[St
 
     `clean` takes the secrets out of what is not from the cells, which are without.
     """
+    last = None if end.cell is None else cells[end.cell]
     if end.stop is not None:
-        return end.stop.status, Reason(end.stop.kind, end.stop.message, end.cell)
+        return end.stop.status, Reason(end.stop.kind, end.stop.message, _number(last))
     # papermill raises for a cell that may raise, too; nbclient, which has run on after it, knows better.
-    for number, cell in enumerate(cells, 1):
-        if _error(cell) is not None and not _may_raise(cell):
-            return _raised(cell, number)
-    if end.raised:
-        return "failed", Reason("notebook", "the cell raised, and its traceback was lost in its outputs.", end.cell)
-    if end.error is not None and not isinstance(end.error, PapermillExecutionError):
-        return _not_executed(end.error, end.cell, clean)
+    for cell in cells:
+        if (error := _error(cell)) is not None and not has_tag(cell, _MAY_RAISE):
+            return _raised(cell, error, clean)
+    if end.raised is not None and last is not None:
+        return _raised(last, end.raised, clean)
+    left = [cell for cell in cells if cell.source.strip() and cell.execution_count is None]
+    if last is not None and asks_to_exit(last):
+        if not all(has_tag(cell, _NOT_TO_RUN) for cell in left):
+            message = "this cell has the kernel exit (exit() or quit()); the cells after it were not run."
+            return "kernel_died", Reason("kernel", message, _number(last))
+    elif end.error is not None and not isinstance(end.error, PapermillExecutionError):
+        return _not_executed(end.error, _number(last), end.death, clean)
     if bad := [record for record in records(cells) if record.get("ok") is False]:
         return "failed", Reason("assertion", _one_line(f"the check {bad[0].get('check')} is not ok."))
-    if not cells:
+    return _all_run(cells, left)
+
+
+def asks_to_exit(cell: Any) -> bool:
+    """Tell whether the kernel has reported that it exits after this cell."""
+    return any(record.get("check") == "exit" for record in published(cell))
+
+
+def _all_run(cells: list[Any], left: list[Any]) -> tuple[Status, Reason | None]:
+    """Return `passed` if all cells were run that have code; `left` are those that were not."""
+    if not any(cell.source.strip() for cell in cells):
         return "skipped", Reason(None, "the notebook has no code cells.")
+    if not all(has_tag(cell, _NOT_TO_RUN) for cell in left):
+        return "failed", Reason("kernel", "the kernel aborted a cell, which was not run.")
+    if left:
+        cells_are = "1 cell is" if len(left) == 1 else f"{len(left)} cells are"
+        return "skipped", Reason(None, f"{cells_are} tagged {_NOT_TO_RUN}.")
     return "passed", None
 
 
-def _raised(cell: Any, number: int) -> tuple[Status, Reason]:
-    """Read why a cell raised: to skip the rest, or because something is wrong."""
+def _raised(cell: Any, error: Any, clean: Callable[[str], str]) -> tuple[Status, Reason]:
+    """Read why a cell raised: to skip the rest, or because something is wrong.
+
+    `error` is its output, or the kernel's reply where there is none: IPython prints a usage error to stderr.
+    """
     said = published(cell)
     failures = [record for record in said if record.get("check") == "failure"]
     told = [record.get("kind") for record in failures]
     # The kernel tells of every failure, and a skip is none: with both, the failure counts.
     if not told and (skips := [record["skipped"] for record in said if record.get("skipped")]):
-        return "skipped", Reason(None, _one_line(skips[-1]), number)
-    error = _error(cell)
+        return "skipped", Reason(None, _one_line(skips[-1]), number(cell))
     public = [record["error"] for record in failures if isinstance(record.get("error"), str)]
     name = public[0] if error.ename.startswith("_") and public else error.ename
-    message = _one_line(f"{name}: {error.evalue}" if error.evalue else name)
+    message = _one_line(clean(f"{name}: {error.evalue}" if error.evalue else name))
+    if name == "NoneType":  # ipykernel replies so where what a value prints has raised
+        message = "the cell raised, and its traceback was lost in its outputs."
     # A cell that does not parse has run nothing: no hook of the kernel has seen it.
     kind: Kind = next((kind for kind in get_args(Kind) if kind in told and kind != "harness"), "notebook")
-    return "failed", Reason(kind, message, number)
+    return "failed", Reason(kind, message, number(cell))
 
 
-def _not_executed(error: Exception, cell: int | None, clean: Callable[[str], str]) -> tuple[Status, Reason]:
+def _not_executed(
+    error: Exception, cell: int | None, death: str, clean: Callable[[str], str]
+) -> tuple[Status, Reason]:
     message = _one_line(clean(str(error) or type(error).__name__))
     if isinstance(error, DeadKernelError) or "Kernel died" in message:
-        return "kernel_died", Reason("kernel", "the kernel died; look at this cell, and at the memory.", cell)
+        where = "look at this cell" if cell is not None else "it had not begun with a cell"
+        return "kernel_died", Reason("kernel", f"{death}; {where}.", cell)
     if isinstance(error, NoSuchKernel):
         return "failed", Reason("kernel", f"{message}; install ipykernel in this environment.")
     if isinstance(error, (ValidationError, RecursionError)):
@@ -129,8 +160,8 @@ def _not_executed(error: Exception, cell: int | None, clean: Callable[[str], str
     return "failed", Reason(kind, message, cell)
 
 
-def _may_raise(cell: Any) -> bool:
-    return "raises-exception" in cell.metadata.get("tags", [])
+def _number(cell: Any) -> int | None:
+    return None if cell is None else number(cell)
 
 
 def _error(cell: Any) -> Any:

@@ -77,8 +77,8 @@ def _cell(result: CaseResult, folder: Path) -> tuple[str, str]:
         return "", ""
     try:
         content = json.loads((folder / result.executed).read_bytes())
-        cell = [cell for cell in content["cells"] if cell["cell_type"] == "code"][number - 1]
-    except (OSError, ValueError, LookupError, TypeError):
+        cell = next(cell for cell in content["cells"] if cell.get("execution_count") == number)
+    except (OSError, ValueError, LookupError, TypeError, StopIteration):
         return "", ""
     errors = [output for output in cell["outputs"] if output["output_type"] == "error"]
     lines = errors[0]["traceback"] if errors else []
