@@ -143,9 +143,7 @@ def _raised(cell: Any, error: Any, clean: Callable[[str], str]) -> tuple[Status,
     return "failed", Reason(kind, message, number(cell))
 
 
-def _not_executed(
-    error: Exception, cell: int | None, death: str, clean: Callable[[str], str]
-) -> tuple[Status, Reason]:
+def _not_executed(error: Exception, cell: int | None, death: str, clean: Callable[[str], str]) -> tuple[Status, Reason]:
     message = _one_line(clean(str(error) or type(error).__name__))
     if isinstance(error, DeadKernelError) or "Kernel died" in message:
         where = "look at this cell" if cell is not None else "it had not begun with a cell"
