@@ -1,6 +1,7 @@
 """`scillm-smoke new` and `scillm-smoke check`: what they say, and their exit status."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,9 +21,15 @@ AGAIN = "execute it again (`make tutorials`)."
 
 
 @pytest.fixture
-def good() -> Any:
+def good(clone: None) -> Any:
     """Return a notebook that lacks nothing."""
     return check.read(TEMPLATE)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> None:
+    """Have a Makefile in the working directory, as a clone has."""
+    (tmp_path / "Makefile").write_text("tutorials:\n")
 
 
 def _cell(notebook: Any, name: str) -> Any:
@@ -334,7 +341,7 @@ def test_empty_notebook_lacks_all() -> None:
 
 
 @pytest.fixture
-def project(smoke: Smoke) -> Iterator[Smoke]:
+def project(smoke: Smoke, clone: None) -> Iterator[Smoke]:
     """Return a project with one good notebook."""
     (smoke.folder / "notebooks").mkdir()
     shutil.copy(TEMPLATE, smoke.folder / "notebooks" / "01_setup.ipynb")
@@ -367,13 +374,17 @@ def test_check_says_where_and_what(project: Smoke, name: str) -> None:
     assert KEY not in done.stdout
 
 
-def test_what_cannot_be_checked_is_refused(project: Smoke) -> None:
-    """One line, status 2: not there, not a notebook, broken JSON, not UTF-8, cells of no kind."""
+def test_what_is_not_there_is_refused(project: Smoke) -> None:
+    """One line, status 2."""
     assert refused(project("check", "zzz")) == "'zzz' is not a notebook; see notebooks/."
     assert refused(project("check", "01_setop")) == "'01_setop' is not a notebook; did you mean 01_setup?"
-    path = project.folder / "notebooks" / "02_x.ipynb"
+
+
+def test_unreadable_notebooks_hide_no_finding(project: Smoke) -> None:
+    """A line for each: not a notebook, broken JSON, not UTF-8, cells of no kind, a folder; and what the others lack."""
+    _spoil(project, "parameters")
     cell = {"cell_type": "poem", "metadata": {}, "source": "", "id": "a"}
-    for content in (
+    contents = [
         b"{",
         b"[1]",
         b'{"a": 1}',
@@ -381,18 +392,41 @@ def test_what_cannot_be_checked_is_refused(project: Smoke) -> None:
         b"",
         b"[" * 100_000,
         json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}).encode(),
-    ):
-        path.write_bytes(content)
-        line = refused(project("check"))
-        assert line.startswith("02_x.ipynb is not a valid notebook ("), content[:20]
-        assert line.endswith("); mend or restore it.")
+    ]
+    for number, content in enumerate(contents):
+        (project.folder / "notebooks" / f"0{number}_x.ipynb").write_bytes(content)
+    (project.folder / "notebooks" / "99_folder.ipynb").mkdir()
+    done = project("check")
+    assert done.returncode == 1
+    unreadable = [line for line in done.stdout.splitlines() if not line.startswith("notebooks/01_setup")]
+    assert len(unreadable) == len(contents) + 1
+    for line in unreadable:
+        assert re.fullmatch(
+            r"notebooks/\d\d_(x|folder)\.ipynb: not a valid notebook \(.+\): mend or restore it\.", line
+        )
+    assert f"notebooks/01_setup.ipynb: {BROKEN['parameters'][1]}" in done.stdout
+    assert done.stderr == f"scillm-smoke: {len(contents) + 2} notebooks checked, {len(contents) + 2} findings\n"
 
 
 def test_check_has_no_folder_to_look_in(smoke: Smoke) -> None:
     """Outside of a project."""
     assert refused(smoke("check")) == (
-        "notebooks/ holds no notebook; run this in the project's folder, or name a notebook."
+        "notebooks/ holds no notebook; name one, or write the lessons with scillm-smoke init."
     )
+
+
+def test_commands_work_inside_the_folder_of_notebooks(project: Smoke) -> None:
+    """By name and for all; what they write is where it is otherwise."""
+    inside = Smoke(project.folder / "notebooks")
+    done = inside("run", "01_setup")
+    assert done.returncode == 0, done
+    (run,) = (project.folder / "runs").glob("2*")
+    assert done.stdout.splitlines()[-1].endswith(f"see ../runs/{run.name}/report.html")
+    assert (project.folder / "runs" / "history.sqlite").exists()
+    assert inside("check").stderr == "scillm-smoke: 1 notebook checked, no findings\n"
+    assert inside("report").returncode == 0
+    assert inside("new", "02_next").stdout.startswith("02_next.ipynb: runs as it is")
+    assert {path.suffix for path in inside.folder.iterdir()} == {".ipynb"}
 
 
 def test_new_notebook_lacks_nothing_and_runs(project: Smoke) -> None:
@@ -450,7 +484,9 @@ def test_new_refuses_where_there_is_no_number_left(project: Smoke) -> None:
 
 def test_new_refuses_a_folder_that_is_not_there_or_not_writable(smoke: Smoke, tmp_path: Path) -> None:
     """Root may write where others may not, so the folder is one in which nobody can create a file."""
-    assert refused(smoke("new", "11_a")) == "notebooks/ is not here; run this in the project's folder."
+    assert refused(smoke("new", "11_a")) == (
+        "notebooks/ is not here; run this in the folder above it, or write it with scillm-smoke init."
+    )
     (smoke.folder / "notebooks").symlink_to("/proc/self/task")
     line = refused(smoke("new", "11_a"))
     assert line.startswith("notebooks/ cannot be written to (")

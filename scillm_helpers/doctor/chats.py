@@ -7,6 +7,7 @@ from ..errors import ImageError, JsonReplyError, ScillmError
 from ..images import image_part
 from ..json_mode import JSON_OBJECT, parse_json
 from ..kinds import Kind, is_unsupported, kind_of
+from . import versions
 from .curl import chat, models
 from .findings import Finding, excerpt, failed, ok
 from .patient import Patient
@@ -86,8 +87,8 @@ def _raised(patient: Patient, error: Exception, asked: dict[str, Any], capabilit
         means = f"{asked['model']} does not take {what}: choose another model."
         return failed(excerpt(_said(behind)), means, models(patient))
     if kind not in _MEANS:
-        means = "LiteLLM itself fails, though the endpoint answers: install the pinned versions."
-        return failed(excerpt(f"{type(error).__name__}: {error}"), means, "make smoke")
+        means = "LiteLLM itself fails, though the endpoint answers: install what this project is made for."
+        return failed(excerpt(f"{type(error).__name__}: {error}"), means, versions.install(*versions.WATCHED))
     return failed(excerpt(f"{kind}: {_said(error)}"), _MEANS[kind], chat(patient, asked))
 
 

@@ -68,11 +68,11 @@ def check() -> Finding:
     installed = {package: version for package in WATCHED if (version := _version(package))}
     seen = ", ".join(f"{package} {version}" for package, version in installed.items())
     if missing := [package for package in WATCHED if package not in installed]:
-        return failed(f"not installed: {', '.join(missing)}", "Notebooks cannot call a model.", _install(*missing))
+        return failed(f"not installed: {', '.join(missing)}", "Notebooks cannot call a model.", install(*missing))
     if bad := next((bad for bad in KNOWN_BAD if bad.holds(installed)), None):
-        return failed(f"{bad.package} {installed[bad.package]}", f"{bad.reason} ({bad.source}).", _install(*WATCHED))
+        return failed(f"{bad.package} {installed[bad.package]}", f"{bad.reason} ({bad.source}).", install(*WATCHED))
     if unmet := [told for package in WATCHED for told in _unmet(package, installed)]:
-        return failed(unmet[0], "They were not made for each other.", _install(*WATCHED), tuple(unmet[1:]))
+        return failed(unmet[0], "They were not made for each other.", install(*WATCHED), tuple(unmet[1:]))
     other = _unmet(_PROJECT, installed)
     return ok(seen, "This project isn't tested with them." if other else "As this project needs them.", tuple(other))
 
@@ -104,6 +104,7 @@ def _unmet(package: str, installed: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _install(*packages: str) -> str:
+def install(*packages: str) -> str:
+    """Return the command that installs the versions of these packages that this project needs."""
     needed = {need.name: f"{need.name}{need.specifier}" for need in _requirements(_PROJECT)}
     return shlex.join(["python", "-m", "pip", "install", *(needed.get(package, package) for package in packages)])

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ..environment import environment
 from ..errors import CassetteError, EndpointError, FaultError, RunError, SettingsError, UsageError
-from . import bugs, terminal, values
+from . import bugs, extra, project, terminal, values
 from .labels import label
 
 INTERRUPTED = 130
@@ -43,6 +43,12 @@ def _status(argv: list[str] | None) -> int:
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if not extra.missing():
+            bugs.report(error)
+            return 1
+        _say(f"{error.name} is not installed; run: {extra.command()}")
+        return 2
     except Exception as error:  # noqa: BLE001 - the last resort
         bugs.report(error)
         return 1
@@ -183,6 +189,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.set_defaults(command=_serve)
 
+    init = commands.add_parser("init", help="write the notebooks and what they need", description=_init.__doc__)
+    init.add_argument(
+        "folder", nargs="?", type=values.folder, default=Path(), metavar="DIR", help="where to (default: here)"
+    )
+    init.set_defaults(command=_init)
+
     new = commands.add_parser("new", help="write a notebook in the suite's shape", description=_new.__doc__)
     new.add_argument("name", metavar="NAME", help="two digits and words, such as 11_embeddings")
     new.set_defaults(command=_new)
@@ -194,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_history(command: argparse.ArgumentParser) -> None:
-    where = Path("runs") / "history.sqlite"
+    where = project.runs() / "history.sqlite"
     command.add_argument(
         "--history", type=values.path, default=where, metavar="FILE", help=f"the results of all runs (default: {where})"
     )
@@ -259,6 +271,15 @@ def _serve(arguments: argparse.Namespace) -> int:
     finally:
         server.stop()
     return 0
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    """Write the notebooks into a folder, with their requirements and the variables that they read; install what
+    they import, where it is missing. A file that is there already is never changed."""
+    _spare_unused()
+    from .authoring import init
+
+    return init.init(arguments)
 
 
 def _new(arguments: argparse.Namespace) -> int:

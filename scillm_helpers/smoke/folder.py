@@ -12,15 +12,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import UsageError
-
-RUNS = Path("runs")
+from . import project
 
 _ROOM = 1_000_000  # bytes that must be free to begin with: the reports of a small run
 
 
 def check(out: Path | None) -> None:
     """Raise UsageError where a run's folder cannot be created and filled, before anything is done for it."""
-    wanted = (out or RUNS).absolute()
+    wanted = (out or project.runs()).absolute()
     _check_room(lambda: _nearest(wanted), "choose another --out.")
     _check_room(lambda: Path(tempfile.gettempdir()), "set TMPDIR to another folder.")  # where a case works
 
@@ -66,7 +65,7 @@ def create(out: Path | None, sources: Collection[Path]) -> Path:
             _point_latest(folder)
     except OSError as error:
         raise UsageError(
-            f"{error.filename2 or error.filename or out or RUNS} cannot be written to ({error.strerror}); choose another --out."
+            f"{error.filename2 or error.filename or out or project.runs()} cannot be written to ({error.strerror}); choose another --out."
         ) from error
     return folder.resolve()
 
@@ -89,7 +88,7 @@ def run_id(folder: Path, out: Path | None) -> str:
 def _new() -> Path:
     stamp = _moment()
     for number in count(1):
-        folder = RUNS / (stamp if number == 1 else f"{stamp}-{number}")
+        folder = project.runs() / (stamp if number == 1 else f"{stamp}-{number}")
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
@@ -104,12 +103,11 @@ def _moment() -> str:
 
 def _point_latest(folder: Path) -> None:
     """Replace the link at one stroke, so that a reader always finds one."""
-    link = RUNS / f".latest-{folder.name}"
+    link = folder.parent / f".latest-{folder.name}"
     link.symlink_to(folder.name, target_is_directory=True)
-    os.replace(link, RUNS / "latest")
+    os.replace(link, folder.parent / "latest")
 
 
 def shown(folder: Path) -> Path:
-    """Return a folder as a user names it."""
-    here = Path.cwd()
-    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+    """Return a path as a user names it: relative to the working directory, where it is in the project."""
+    return Path(os.path.relpath(folder)) if folder.is_relative_to(project.home().resolve()) else folder

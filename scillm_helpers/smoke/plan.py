@@ -12,10 +12,9 @@ import nbformat
 
 from ..errors import UsageError
 from ..listing import nearest
+from . import project
 from .labels import distinct, label, label_of, writable
 from .results import Case
-
-FOLDER = Path("notebooks")
 
 
 def find_notebooks(names: list[str]) -> list[Path]:
@@ -23,7 +22,7 @@ def find_notebooks(names: list[str]) -> list[Path]:
 
     Raises UsageError for one that does not exist.
     """
-    found = [path for name in names for path in _find(name)] if names else _all_in(FOLDER)
+    found = [path for name in names for path in _find(name)] if names else _all_in(project.notebooks())
     return list(dict.fromkeys(found))
 
 
@@ -72,20 +71,21 @@ def _parse_parameter(text: str) -> tuple[str, Any]:
 
 def _find(name: str) -> list[Path]:
     """Return the notebook of a path or a bare name (`02_streaming`), or all of a folder."""
-    for path in (Path(name), FOLDER / name, FOLDER / f"{name}.ipynb") if name else ():
+    folder = project.notebooks()
+    for path in (Path(name), folder / name, folder / f"{name}.ipynb") if name else ():
         if os.path.isdir(path):  # which raises nothing for a name that no file can have
             return _all_in(path)
         if os.path.isfile(path) and path.suffix == ".ipynb":
             return [path.resolve()]
-    near = nearest(Path(name).stem, [path.stem for path in FOLDER.glob("*.ipynb")])
-    remedy = f"did you mean {' or '.join(near)}?" if near else f"see {FOLDER}/."
+    near = nearest(Path(name).stem, [path.stem for path in folder.glob("*.ipynb")])
+    remedy = f"did you mean {' or '.join(near)}?" if near else "see notebooks/."
     raise UsageError(f"{name!r} is not a notebook; {remedy}")
 
 
 def _all_in(folder: Path) -> list[Path]:
     found = sorted(folder.glob("*.ipynb"))
     if not found:
-        raise UsageError(f"{folder}/ holds no notebook; run this in the project's folder, or name a notebook.")
+        raise UsageError(f"{folder}/ holds no notebook; name one, or write the lessons with scillm-smoke init.")
     return [path.resolve() for path in found]
 
 
@@ -115,5 +115,5 @@ class InvalidNotebook(UsageError):
 
     def __init__(self, path: Path, error: Exception) -> None:
         # nbformat quotes the beginning of what it cannot read, which may be the first half of a secret.
-        why = str(error).splitlines()[0].partition(": ")[0] if str(error) else type(error).__name__
-        super().__init__(f"{path.name} is not a valid notebook ({why}); mend or restore it.")
+        self.why = str(error).splitlines()[0].partition(": ")[0] if str(error) else type(error).__name__
+        super().__init__(f"{path.name} is not a valid notebook ({self.why}); mend or restore it.")

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from . import report
-from .folder import RUNS
+from . import project, report
 from .results import CaseResult, Run
 
 if TYPE_CHECKING:
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
 
 def find(name: str) -> tuple[Path, Run]:
     """Return the folder of a run, by its path or its id, and what it holds. Raises UsageError."""
-    folder = next((path for path in (Path(name), RUNS / name) if os.path.isdir(path)), None) if name else None
+    folder = next((path for path in (Path(name), project.runs() / name) if os.path.isdir(path)), None) if name else None
     if folder is None:
-        raise UsageError(f"{name!r} is not the folder of a run, nor one in {RUNS}/; see {RUNS}/.")
+        raise UsageError(f"{name!r} is not the folder of a run, nor one in runs/; see runs/.")
     folder = folder.resolve()
     run = report.read_results(folder)
     return folder, run

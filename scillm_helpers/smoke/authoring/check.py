@@ -22,15 +22,24 @@ RULES = (*shape.RULES, *stored.RULES, *leaks.RULES)
 def check(arguments: Namespace) -> int:
     """Print what the notebooks lack, and return the exit status: 1 where it is anything."""
     paths = find_notebooks(arguments.notebooks)
-    notebooks = [(path, read(path)) for path in paths]
-    lines = [
-        label(f"{label_of(shown(path))}: {finding}") for path, notebook in notebooks for finding in lacking(notebook)
-    ]
-    for line in lines:
-        print(line)
+    found = 0
+    for path in paths:
+        for finding in _findings(path):
+            print(label(f"{label_of(shown(path))}: {finding}"))
+            found += 1
     what = f"{len(paths)} notebook{'s' if len(paths) > 1 else ''} checked"
-    print(f"scillm-smoke: {what}, {len(lines) or 'no'} finding{'' if len(lines) == 1 else 's'}", file=sys.stderr)
-    return 1 if lines else 0
+    print(f"scillm-smoke: {what}, {found or 'no'} finding{'' if found == 1 else 's'}", file=sys.stderr)
+    return 1 if found else 0
+
+
+def _findings(path: Path) -> Iterator[Finding]:
+    """Yield what a notebook lacks; of one that cannot be read, that."""
+    try:
+        notebook = read(path)
+    except InvalidNotebook as error:
+        yield Finding(None, f"not a valid notebook ({error.why})", "mend or restore it")
+    else:
+        yield from lacking(notebook)
 
 
 def lacking(notebook: Any) -> Iterator[Finding]:

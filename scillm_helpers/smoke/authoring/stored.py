@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...records import MIME_TYPE
+from .. import project
 from ..source import digest
 from .findings import Finding, numbered
 from .shape import records_of
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA, DIGEST = "scillm", "outputs_of"
-_AGAIN = "execute it again (`make tutorials`)"
 
 
 def stamp(notebook: Any) -> None:
@@ -22,27 +22,38 @@ def stamp(notebook: Any) -> None:
     notebook.metadata[METADATA] = {DIGEST: digest(notebook)}
 
 
+def unstamp(notebook: Any) -> None:
+    """Take that out again: outside of a clone nothing keeps it up to date."""
+    notebook.metadata.pop(METADATA, None)
+
+
+def again() -> str:
+    """Return how to have the stored outputs made again."""
+    return "execute it again (`make tutorials`)" if project.makes("tutorials") else "execute it again"
+
+
 def up_to_date(notebook: Any) -> Iterator[Finding]:
     """Have the outputs of this code."""
     kept = notebook.metadata.get(METADATA, {}).get(DIGEST)
     if kept is not None and kept != digest(notebook):
-        yield Finding(None, "stored outputs out of date, the code has changed since", _AGAIN)
+        remedy = again() if project.makes("tutorials") else f"{again()}, and take `{METADATA}` out of its metadata"
+        yield Finding(None, "stored outputs out of date, the code has changed since", remedy)
 
 
 def whole(notebook: Any) -> Iterator[Finding]:
     """Have each cell executed, in order, and each record there."""
     cells = numbered(notebook, "code")
     if cells and all(cell.execution_count is None for _, cell in cells):
-        yield Finding(None, "no stored outputs", _AGAIN)
+        yield Finding(None, "no stored outputs", again())
         return
     for wanted, (number, cell) in enumerate(cells, 1):
         if cell.execution_count != wanted:
             was = "not executed" if cell.execution_count is None else f"executed as [{cell.execution_count}]"
-            yield Finding(number, f"{was}, where [{wanted}] is its turn", _AGAIN)
+            yield Finding(number, f"{was}, where [{wanted}] is its turn", again())
             return  # those after it follow from it
     for number, cell in cells:
         if records_of(cell) and not any(MIME_TYPE in output.get("data", {}) for output in cell.outputs):
-            yield Finding(number, "no stored output of its record", _AGAIN)
+            yield Finding(number, "no stored output of its record", again())
 
 
 def clean(notebook: Any) -> Iterator[Finding]:
@@ -50,12 +61,12 @@ def clean(notebook: Any) -> Iterator[Finding]:
     for number, cell in numbered(notebook, "code"):
         kinds = {output.get("name", output.output_type) for output in cell.outputs}
         if "error" in kinds:
-            yield Finding(number, "a stored output is an error", f"mend the cell, and {_AGAIN}")
+            yield Finding(number, "a stored output is an error", f"mend the cell, and {again()}")
         if any(WIDGET in output.get("data", {}) for output in cell.outputs):
-            yield Finding(number, "a stored output is a widget, dead without its kernel", _AGAIN)
+            yield Finding(number, "a stored output is a widget, dead without its kernel", again())
         if "stderr" in kinds:
             yield Finding(
-                number, "a stored output is a warning, on the standard error stream", f"mend it, and {_AGAIN}"
+                number, "a stored output is a warning, on the standard error stream", f"mend it, and {again()}"
             )
 
 
