@@ -1,4 +1,4 @@
-# smoke · report · test · test-all · test-browser · test-elsewhere · test-newest · lab · tutorials · site · lint · bench · screenshot · lock. Each sets up all it needs in .venv.
+# smoke · report · test · test-all · test-browser · test-elsewhere · test-newest · test-peers · lab · tutorials · site · lint · bench · screenshot · lock. Each sets up all it needs in .venv.
 #
 # For CI, and the same by hand (smoke-live, matrix and issues hold a key: they install nothing, and ask for `make setup`):
 #   setup             sets .venv up for the targets that only run
@@ -23,6 +23,7 @@ OPENAI := $(VENV)/.installed-openai
 SITE := $(VENV)/.installed-site
 BENCH := $(VENV)/.installed-bench
 STAND_INS := $(VENV)/.installed-stand-ins
+PEERS := $(VENV)/.installed-peers
 
 # uv where it is on the PATH: it takes a fraction of pip's time.
 UV := $(shell command -v uv)
@@ -47,7 +48,7 @@ REQUIRE_SETUP = @$(SELF) --question $(RUN) >/dev/null 2>&1 || \
 SUMMARIES = $(wildcard $(addsuffix /summary.md,$(wildcard $(RUNS))))
 export MATCH
 
-.PHONY: smoke report lock test test-all test-browser test-elsewhere test-newest lab tutorials site lint bench screenshot clean
+.PHONY: smoke report lock test test-all test-browser test-elsewhere test-newest test-peers lab tutorials site lint bench screenshot clean
 .PHONY: packages setup smoke-keyless smoke-live matrix summary not-live issues history-import
 
 smoke: $(RUN)
@@ -82,6 +83,10 @@ test-newest:
 	$(INSTALL) --no-deps --target $(VENV)/openai-newest -r $(VENV)/names-openai.txt
 	$(BIN)/python -m pip list --disable-pip-version-check
 	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
+
+# The suites of papermill, nbmake, nbval, ipykernel, jupyter_client and nbclient, or of PROJECTS='nbclient papermill'.
+test-peers: $(PEERS)
+	nice $(KEYLESS) $(VENV)/peers/bin/python -m tools.peers $(PROJECTS)
 
 lab: $(DEV)
 	$(BIN)/python -m tools.lab
@@ -171,6 +176,11 @@ $(BENCH): $(DEV) requirements-bench.txt
 $(STAND_INS): $(VENV)/.created requirements-stand-ins.txt
 	$(PYTHON) -m venv $(VENV)/stand-ins
 	$(VENV)/stand-ins/bin/python -m pip install --disable-pip-version-check -r requirements-stand-ins.txt
+	@touch $@
+
+$(PEERS): $(VENV)/.created requirements/peers.txt requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install --disable-pip-version-check -r requirements/peers.txt -e .
 	@touch $@
 
 # Each lock holds all that its direct pins bring along, with hashes, for every supported Python and platform, and agrees

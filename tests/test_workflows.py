@@ -306,8 +306,9 @@ def test_each_job_keeps_its_artifacts_apart() -> None:
 
 
 def test_weekly_run_tests_the_newest_dependencies() -> None:
-    """On the oldest and the newest Python; and under unusual conditions."""
+    """On the oldest and the newest Python; under unusual conditions; and other projects' suites with warm kernels."""
     assert "make test-newest" in _runs(WEEKLY, "newest")
     jobs = YAML(typ="safe").load(WEEKLY.read_text())["jobs"]
     assert jobs["newest"]["strategy"]["matrix"]["python"] == ["3.11", "3.14"]
     assert "make test-elsewhere" in _runs(WEEKLY, "elsewhere")
+    assert "make test-peers" in _runs(WEEKLY, "peers")
