@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,32 @@ def test_first_lines_without_a_browser(tmp_path: Path, lab_environ: dict[str, st
         assert f"Open {first} first" in lab.printed
         assert f"/lab/tree/{first}?token=" in lab.url
         assert lab.next_line() == "No browser was found on this machine; open that URL in one that can reach it."
+
+
+def test_terminal_has_one_url_and_one_interrupt_ends_it(tmp_path: Path, lab_environ: dict[str, str]) -> None:
+    """Without a question; all that it writes to the terminal is read here."""
+    ours, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tools.lab", str(ROOT / "notebooks"), "--no-browser"],
+        cwd=ROOT,
+        env=lab_environ | {"HOME": str(tmp_path)},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    with open(ours, "rb", buffering=0) as output:
+        written = b""
+        while b"http://" not in written or not written.endswith(b"\n"):
+            written += output.read(1000)
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # the terminal's other end is closed
+            while more := output.read(1000):
+                written += more
+    assert process.wait(60) == 0
+    text = written.decode()
+    assert text.count("://") == 1, text
+    assert "?" not in text.replace("?token=", ""), text
 
 
 WAITING = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator
+from playwright.sync_api import Browser, Locator, expect
 
 from scillm_helpers.endpoint import serve
 from scillm_helpers.images import DEMO_IMAGE
@@ -49,7 +49,6 @@ def notebook(own_lab: Lab, browser: Browser) -> Iterator[Notebook]:
     permissions = ["clipboard-read", "clipboard-write"]
     with watched(browser, viewport={"width": 1280, "height": 1100}, permissions=permissions) as page:
         opened = Notebook(page, own_lab, NAME)
-        page.get_by_role("button", name="No", exact=True).click()  # no news
         _run_all(opened)
         yield opened
 
@@ -58,6 +57,13 @@ def _run_all(notebook: Notebook) -> None:
     notebook.run_all()
     notebook.wait()
     assert notebook.errors() == []
+
+
+def test_run_all_leaves_the_panel_in_view(notebook: Notebook) -> None:
+    """Jupyter goes to the last cell, and the panel comes back."""
+    _run_all(notebook)
+    expect(notebook.page.locator(".scillm-playground .scillm-prompt")).to_be_in_viewport(ratio=1)
+    expect(notebook.page.locator(".scillm-playground .scillm-send")).to_be_in_viewport(ratio=1)
 
 
 @pytest.fixture

@@ -23,12 +23,15 @@ GATES = ("SCILLM_ALLOW_STREAM_SMOKE", "SCILLM_ALLOW_TOOLS_SMOKE")
 
 
 def jupyter_arguments(folder: Path) -> list[str]:
-    """Return what JupyterLab is to do: show `folder`, open its first notebook, and log warnings only."""
+    """Return what JupyterLab is to do: show `folder`, open its first notebook, log warnings only, and ask nothing."""
     first = next(iter(sorted(folder.glob("[0-9]*.ipynb"))), None)
     return [
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.default_url=/lab/tree/{first.name}" if first else "--LabApp.default_url=/lab",
         "--log-level=WARN",
+        "--LabApp.news_url=None",  # or a first visit begins with a question about news
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--ServerApp.answer_yes=True",  # or Ctrl-C asks, and a second one is needed
         *(["--allow-root"] if os.geteuid() == 0 else []),
     ]
 
@@ -84,8 +87,10 @@ def main() -> int:
     open_gates()
     warm_kernels(folder)
     server = LabApp.initialize_server(argv=[*jupyter_arguments(folder), *further])
+    greeting = welcome(server)
+    server.identity_provider.token_generated = False  # or the server prints its URLs, too
     # Once it serves: what it logs as it starts stands above.
-    server.io_loop.add_callback(lambda: print(welcome(server), flush=True))
+    server.io_loop.add_callback(lambda: print(greeting, flush=True))
     server.start()
     end_tasks(server.io_loop.asyncio_loop)
     return 0
