@@ -1,19 +1,28 @@
 """Share the tests among workers; have nbval compare as `tools.stored` does, and displays updated in place, and notice a dead kernel."""
 
+import re
+import sys
 import time
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
 import pytest
-from jupyter_client.provisioning import KernelProvisionerFactory
-from nbformat import from_dict
-from nbval.kernel import RunningKernel
-from nbval.plugin import IPyNbCell, IPyNbFile
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tools.stored import masked
+# jsonschema compiles a grammar of URIs for a format that no notebook's schema has: a second in each of xdist's processes.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+pytest_plugins = ["nbval.plugin"]
+
+from jupyter_client.provisioning import KernelProvisionerFactory  # noqa: E402
+from nbformat import from_dict  # noqa: E402
+from nbval.kernel import RunningKernel  # noqa: E402
+from nbval.plugin import IPyNbCell, IPyNbFile  # noqa: E402
+
+from tools.stored import masked  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,22 +34,26 @@ def pytest_configure(config: pytest.Config) -> None:
     IPyNbCell.runtest = _explaining_death(IPyNbCell.runtest)
 
 
-# Each of their tests takes seconds of `scillm-smoke`, or of kernels, and shares nothing with another.
-_LONG = "budget chaos history matrix nbval replay resume smoke smoke_bounds smoke_refusals"
-_APART = {f"tests/test_{name}.py" for name in _LONG.split()} | {
-    f"tests_browser/test_{name}.py" for name in ("interrupt", "notebooks")
-}
-
-
 class _Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        """Return what the tests of one worker have in common (xdist calls this): their file, mostly."""
+        """Return what stays on one worker, in order (xdist calls this): a single test, or a file that shares something."""
         file = nodeid.partition("::")[0]
-        return nodeid if file in _APART else file
+        return file if _shares(self.config.rootpath / file) else nodeid
+
+
+@cache
+def _shares(file: Path) -> bool:
+    """Return whether the tests of a file share what takes long to make: a kernel, a fixture of the module, a cache."""
+    return file.suffix == ".ipynb" or bool(
+        re.search(r'^@(cache$|pytest.fixture\(scope="module")', file.read_text(), re.M)
+    )
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Share the tests among the workers (xdist calls this; the marks of its own loadgroup are lost on pytest 9.2)."""
+    """Give each worker the next tests as soon as it is free (xdist calls this).
+
+    xdist's worksteal would tear notebooks apart, and its loadgroup loses its marks on pytest 9.2.
+    """
     return _Scheduling(config, log)
 
 

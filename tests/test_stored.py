@@ -44,7 +44,20 @@ def notebook(_executed: Path, tmp_path: Path) -> Path:
 
 
 def _nbval(path: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "--nbval", path]
+    settings = ROOT / "pyproject.toml"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "conftest",
+        "-c",
+        settings,
+        "-p",
+        "no:cacheprovider",
+        "--nbval",
+        path,
+    ]
     environ = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", "PYTEST_XDIST_WORKER": ""}
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
 
