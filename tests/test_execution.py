@@ -102,6 +102,27 @@ def test_kernel_that_exits_names_the_cell_that_asked_for_it(smoke: Smoke) -> Non
     assert {cases[f"last{number}"] for number in range(4)} == {("passed", None, None)}
 
 
+FORGED = "display({'application/vnd.scillm.smoke+json': {'check': 'exit', 'ok': True}}, raw=True)"
+
+
+def test_report_of_an_exit_that_a_notebook_makes_up_hides_nothing(smoke: Smoke) -> None:
+    """The kernel has to end by itself, and after the cell."""
+    write(smoke.folder / "a.ipynb", FORGED, "raise Exception('run')")
+    write(smoke.folder / "b.ipynb", f"import os\n{FORGED}\nos._exit(3)")
+    write(smoke.folder / "c.ipynb", FORGED)
+    assert _cases(smoke) == {
+        "a": ("failed", 2, "Exception: run"),
+        "b": ("kernel_died", 1, "the kernel exited with status 3; look at this cell."),
+        "c": ("passed", None, None),
+    }
+
+
+def test_cell_that_the_kernel_aborts_is_not_run(smoke: Smoke) -> None:
+    """nbclient takes an aborted cell for one that ran."""
+    write(smoke.folder / "a.ipynb", "get_ipython().kernel._aborting = True", "raise Exception('run')")
+    assert _cases(smoke)["a"] == ("failed", None, "the kernel aborted a cell, which was not run.")
+
+
 # Errors that are printed only
 
 PRINTED = {

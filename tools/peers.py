@@ -24,7 +24,11 @@ _FOLDER = Path("build/peers")
 _PROVISIONERS = {"local": "local-provisioner", "warm": "scillm-warm"}
 _SUITE_SECONDS = 1800
 _TEST_SECONDS = 200  # what takes longer hangs, and fails
-_OPTIONS = ["--timeout-method=signal", f"--timeout={_TEST_SECONDS}", "-q", "-p", "no:cacheprovider", "--color=no"]
+_OPTIONS = [
+    *("-q", "-p", "no:cacheprovider", "--color=no", f"--timeout={_TEST_SECONDS}", "--timeout-method=signal"),
+    # pytest-asyncio warns where it is unset, which is an error for most of the suites.
+    *("-o", "asyncio_default_fixture_loop_scope=function"),
+]
 
 Results = dict[str, str]  # the id of each test -> passed, failed or skipped
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import subprocess
 import tempfile
 import threading
 import time
@@ -61,6 +62,7 @@ class Execution:
         self._executing = False
         self._stop: Stop | None = None
         self._cell_timer: threading.Timer | None = None
+        self._replied = False  # to the last cell
         self._raised: CellExecutionError | None = None  # by the last cell that ended
         self._ended = threading.Event()
         self._digest: str | None = None
@@ -88,7 +90,8 @@ class Execution:
 
             self._files.write_page(page(self._copy), notebook_page.as_html(clean, Path(self._copy).stem))
         cells = code_cells(clean)
-        end = End(error, self._stop, self._place(self._cell), self._raised, deaths.how(self._process, self._oom_kills))
+        death = deaths.how(self._process, self._oom_kills)
+        end = End(error, self._stop, self._place(self._cell), self._raised, self._exits(), death)
         status, reason = outcome(cells, end, self._files.redactor.text)
         recorded = records(cells)
         return CaseResult(
@@ -174,14 +177,14 @@ class Execution:
 
     def cell_begins(self, cell: Any) -> None:
         """Note which cell is executed, and set its deadline (the engine calls this). Raises Ends."""
+        if self._exits() and self._has_ended():
+            raise Ends
         with self._lock:
             if self._stop is not None:
                 raise Ends
-            if self._cell is not None and asks_to_exit(self._cell):
-                raise Ends
             # The kernel sends the number, too, if it lives long enough.
             cell.execution_count = 1 + ((number(self._cell) or 0) if self._cell is not None else 0)
-            self._cell, self._executing = cell, True
+            self._cell, self._executing, self._replied = cell, True, False
         self._oom_kills = deaths.oom_kills()
         if self._cell_deadline is not None:
             why = Stop.overdue("--cell-deadline", self._cell_deadline)
@@ -190,6 +193,7 @@ class Execution:
 
     def cell_replied(self, cell: Any, reply: dict[str, Any]) -> None:
         """Take the number away from a cell that the kernel has not executed (the engine calls this)."""
+        self._replied = True
         if reply["status"] == "aborted":
             cell.execution_count = None
 
@@ -201,6 +205,19 @@ class Execution:
             self._cell_timer.cancel()
         if time.monotonic() - self._saved > _SAVE_EVERY:
             self._save()
+
+    def _exits(self) -> bool:
+        """Tell whether the kernel has replied to the last cell, and reported that it exits then."""
+        return self._replied and asks_to_exit(self._cell)
+
+    def _has_ended(self) -> bool:
+        """Tell whether the kernel ends within some seconds: any cell can publish that report."""
+        if self._process is not None:
+            try:
+                self._process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                return False
+        return True
 
     def _place(self, cell: Any) -> int | None:
         """Return the place of a cell among the code cells."""

@@ -49,6 +49,7 @@ class End:
     stop: Stop | None
     cell: int | None  # the last one that was begun: its place among the code cells
     raised: CellExecutionError | None  # by that cell
+    exits: bool  # the kernel, because of that cell
     death: str  # what is known of it, should the kernel have died
 
 
@@ -94,7 +95,7 @@ def outcome(cells: list[Any], end: End, clean: Callable[[str], str]) -> tuple[St
     if end.raised is not None and last is not None:
         return _raised(last, end.raised, clean)
     left = [cell for cell in cells if cell.source.strip() and cell.execution_count is None]
-    if last is not None and asks_to_exit(last):
+    if end.exits:
         if not all(has_tag(cell, _NOT_TO_RUN) for cell in left):
             message = "this cell has the kernel exit (exit() or quit()); the cells after it were not run."
             return "kernel_died", Reason("kernel", message, _number(last))
