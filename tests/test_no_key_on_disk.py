@@ -126,14 +126,15 @@ def test_secret_in_the_name_of_a_notebook_and_of_a_model(smoke: Smoke, endpoint:
     assert smoke("report", smoke.out, MY_TOKEN=GIVEN).returncode == 0
 
 
-@pytest.mark.parametrize("secret", ["notebook", 'passed",', "</script>", "metadata", "testcase"])
-def test_secret_that_looks_like_the_format_breaks_no_file(smoke: Smoke, secret: str) -> None:
+def test_secret_that_looks_like_the_format_breaks_no_file(smoke: Smoke) -> None:
     """Values are redacted, and never the words that make a file what it is."""
-    write(smoke.folder / "a.ipynb", f"print({secret!r})")
-    assert smoke.run("a.ipynb", DB_PASSWORD=secret).returncode == 0
+    secrets = ["notebook", 'passed",', "</script>", "metadata", "testcase"]
+    variables = {f"DB_{number}_PASSWORD": secret for number, secret in enumerate(secrets)}
+    write(smoke.folder / "a.ipynb", f"print(*{secrets})")
+    assert smoke.run("a.ipynb", **variables).returncode == 0
     assert smoke.case["status"] == "passed"
-    assert smoke("report", smoke.out, DB_PASSWORD=secret).returncode == 0
-    assert smoke("history", "--import", smoke.out, DB_PASSWORD=secret).returncode == 0
+    assert smoke("report", smoke.out, **variables).returncode == 0
+    assert smoke("history", "--import", smoke.out, **variables).returncode == 0
     assert ElementTree.parse(smoke.out / "junit.xml").find(".//testcase") is not None
     assert smoke.copy("a")[0].outputs[0].output_type == "stream"
 

@@ -174,6 +174,7 @@ def test_report_of_no_run_is_refused(smoke: Smoke) -> None:
         assert [path.name for path in (smoke.folder / "old").iterdir()] == ["results.json"]
 
 
+@pytest.mark.slow
 def test_five_hundred_cases_with_two_hundred_nights_are_under_five_megabytes(tmp_path: Path) -> None:
     """The worst case: no two nights are alike. (`make bench` tells how long it takes.)"""
     runs = nights()

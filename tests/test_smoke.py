@@ -1,9 +1,9 @@
 import json
 import os
+import shutil
 from xml.etree import ElementTree
 
 import nbformat
-import pytest
 
 from scillm_helpers.endpoint import serve
 from tests.conftest import ROOT
@@ -228,22 +228,22 @@ def test_failure_has_its_kind(smoke: Smoke) -> None:
         assert "\n" not in case["reason"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        ("missing.png", "missing.png cannot be read (No such file or directory); check the path."),
-        ("empty.png", "empty.png is empty; send a picture."),
-        ("wrong.png", "wrong.png is no PNG, JPEG, WebP or GIF picture; convert it to one of them."),
-    ],
-)
-def test_image_that_cannot_be_sent(smoke: Smoke, image: str, message: str) -> None:
+def test_image_that_cannot_be_sent(smoke: Smoke) -> None:
     """The fourth tutorial, given a path that leads to no picture, says so in one line and fails."""
-    (smoke.folder / "empty.png").touch()
-    (smoke.folder / "wrong.png").write_text("hello")
-    done = smoke.run(ROOT / "notebooks" / "04_multimodal.ipynb", "-p", f"image={smoke.folder / image}")
-    assert done.returncode == 1
-    assert (smoke.case["status"], smoke.case["reason"]["kind"]) == ("failed", "notebook")
-    assert smoke.case["reason"]["message"].endswith(message)
+    messages = {
+        "missing": "picture.png cannot be read (No such file or directory); check the path.",
+        "empty": "picture.png is empty; send a picture.",
+        "wrong": "picture.png is no PNG, JPEG, WebP or GIF picture; convert it to one of them.",
+    }
+    for name in messages:
+        (smoke.folder / name).mkdir()
+        shutil.copy(ROOT / "notebooks" / "04_multimodal.ipynb", smoke.folder / name)
+    (smoke.folder / "empty" / "picture.png").touch()
+    (smoke.folder / "wrong" / "picture.png").write_text("hello")
+    assert smoke.run(*messages, "-p", "image=picture.png").returncode == 1
+    for case, message in zip(smoke.results["cases"], messages.values(), strict=True):
+        assert (case["status"], case["reason"]["kind"]) == ("failed", "notebook")
+        assert case["reason"]["message"].endswith(message)
 
 
 def test_failure_that_a_notebook_makes_up_is_its_own(smoke: Smoke) -> None:
@@ -276,15 +276,17 @@ def test_exception_without_text(smoke: Smoke) -> None:
     assert smoke.case["reason"]["message"] == "AssertionError"
 
 
-@pytest.mark.parametrize("widget", ["'x'", "{'x': 1}", "[1]"])
-def test_page_that_cannot_be_made_costs_nothing_else(smoke: Smoke, widget: str) -> None:
+def test_page_that_cannot_be_made_costs_nothing_else(smoke: Smoke) -> None:
     """Whatever a notebook displays, it and the others have their results."""
-    shown = f"from IPython.display import display\ndisplay({{'application/vnd.jupyter.widget-view+json': {widget}, 'text/plain': 'y'}}, raw=True)"
-    write(smoke.folder / "a.ipynb", shown)
-    write(smoke.folder / "b.ipynb", "1")
-    done = smoke.run("a.ipynb", "b.ipynb", "--jobs", "1")
+    for name, widget in {"a": "'x'", "b": "{'x': 1}", "c": "[1]"}.items():
+        shown = f"{{'application/vnd.jupyter.widget-view+json': {widget}, 'text/plain': 'y'}}"
+        write(smoke.folder / f"{name}.ipynb", f"from IPython.display import display\ndisplay({shown}, raw=True)")
+    write(smoke.folder / "d.ipynb", "1")
+    done = smoke.run(*(f"{name}.ipynb" for name in "abcd"), "--jobs", "1")
     assert (done.returncode, done.stderr) == (0, "")
-    assert (smoke.out / "notebooks" / "a.html").is_file()
+    assert sorted(path.name for path in (smoke.out / "notebooks").glob("*.html")) == [
+        "a.html", "b.html", "c.html", "d.html"
+    ]  # fmt: skip
 
 
 def test_output_that_no_notebook_can_hold(smoke: Smoke) -> None:
@@ -367,19 +369,18 @@ def test_broken_notebook_fails_and_the_others_run(smoke: Smoke) -> None:
     assert broken["reason"]["message"].endswith("; mend or restore it.")
 
 
-@pytest.mark.parametrize(
-    "published", ["'text'", "['check']", "{'check': 'x', 'ok': True, 'prompt_tokens': 'many'}", "{'check': ['x']}"]
-)
-def test_record_that_is_none_fails_its_case_alone(smoke: Smoke, published: str) -> None:
+def test_record_that_is_none_fails_its_case_alone(smoke: Smoke) -> None:
     """Whatever a notebook publishes, the others run and the results are written."""
-    publish = (
-        f"from IPython.display import display\ndisplay({{'application/vnd.scillm.smoke+json': {published}}}, raw=True)"
-    )
-    write(smoke.folder / "a.ipynb", publish)
-    write(smoke.folder / "b.ipynb", "1")
-    assert smoke.run("a.ipynb", "b.ipynb").returncode == 1
-    odd, good = smoke.results["cases"]
-    assert (odd["status"], odd["reason"]["message"]) == ("failed", "the check record is not ok.")
+    records = ["'text'", "['check']", "{'check': 'x', 'ok': True, 'prompt_tokens': 'many'}", "{'check': ['x']}"]
+    for number, record in enumerate(records):
+        shown = f"{{'application/vnd.scillm.smoke+json': {record}}}"
+        write(smoke.folder / f"{number}.ipynb", f"from IPython.display import display\ndisplay({shown}, raw=True)")
+    write(smoke.folder / "good.ipynb", "1")
+    names = [*(f"{number}.ipynb" for number in range(len(records))), "good.ipynb"]
+    assert smoke.run(*names).returncode == 1
+    *odd, good = smoke.results["cases"]
+    for case, record in zip(odd, records, strict=True):
+        assert (case["status"], case["reason"]["message"]) == ("failed", "the check record is not ok."), record
     assert good["status"] == "passed"
 
 
@@ -392,12 +393,14 @@ def test_every_case_has_its_own_id(smoke: Smoke) -> None:
     assert len(list((smoke.out / "notebooks").glob("*.ipynb"))) == 3
 
 
-@pytest.mark.parametrize("value", ["{1,2}", "b'x'", "{(1,2):3}", "1e999"])
-def test_parameter_that_is_no_json_is_text(smoke: Smoke, value: str) -> None:
+def test_parameter_that_is_no_json_is_text(smoke: Smoke) -> None:
     """results.json can tell every parameter."""
-    write(smoke.folder / "a.ipynb", f"assert given == {value!r}, given", parameters="given = ''")
-    assert smoke.run("a.ipynb", "-p", f"given={value}").returncode == 0
-    assert smoke.case["parameters"] == {"given": value}
+    given = {"a": "{1,2}", "b": "b'x'", "c": "{(1,2):3}", "d": "1e999"}
+    names = ", ".join(given)
+    write(smoke.folder / "a.ipynb", f"assert [{names}] == {[*given.values()]}", parameters="a = b = c = d = ''")
+    done = smoke.run("a.ipynb", *(word for name, value in given.items() for word in ("-p", f"{name}={value}")))
+    assert done.returncode == 0, done
+    assert smoke.case["parameters"] == given
 
 
 def test_proxy_does_not_stand_before_the_embedded_endpoint(smoke: Smoke) -> None:
