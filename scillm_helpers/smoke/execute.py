@@ -3,9 +3,9 @@
 import asyncio
 import signal
 import subprocess
-import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ import papermill
 from nbclient.exceptions import CellExecutionError
 from papermill.clientwrap import PapermillNotebookClient
 
-from . import deaths, engine, places
+from ..errors import RunError
+from . import deaths, engine
 from .checks import checks
 from .files import Files
 from .outcome import End, Stop, asks_to_exit, outcome, records, unsupported, usage
+from .places import Places
 from .plan import InvalidNotebook
 from .results import Case, CaseResult
 from .source import code_cells, digest, number
@@ -39,19 +41,21 @@ class Execution:
         case: Case,
         copy: str,
         files: Files,
+        places: Places,
         environ: dict[str, str],
         deadline: float,
         cell_deadline: float | None = None,
     ) -> None:
         """Prepare to execute `case` into the run's `files`, where its executed copy has the name `copy`.
 
-        Deadlines are seconds for the notebook, and for a cell.
+        It works in one of `places`. Deadlines are seconds for the notebook, and for a cell.
         """
         self.case = case
         self._environ = environ
         self._deadline = deadline
         self._cell_deadline = cell_deadline
         self._files = files
+        self._places = places
         self._copy = f"notebooks/{copy}.ipynb"
         self._notebook: Any = None
         self._client: PapermillNotebookClient | None = None
@@ -143,11 +147,12 @@ class Execution:
             asyncio.run(manager.provisioner.send_signal(number))
 
     def _execute(self) -> Exception | None:
-        try:
-            with tempfile.TemporaryDirectory(prefix="scillm-", ignore_cleanup_errors=True) as own:
-                sockets = Path(own, "s")
-                sockets.mkdir()
-                cwd = places.lay_out(Path(own, "work"), self.case.notebook.parent)
+        with ExitStack() as lent:
+            try:
+                cwd, sockets = lent.enter_context(self._places.lent(self.case.notebook.parent))
+            except OSError as error:
+                return RunError(f"no working directory can be made ({error.strerror}); see to TMPDIR.")
+            try:
                 papermill.execute_notebook(
                     str(self.case.notebook).replace("{", "{{").replace("}", "}}"),  # papermill formats it
                     None,
@@ -160,8 +165,8 @@ class Execution:
                     watcher=self,
                     surroundings=engine.Surroundings(cwd, sockets, self._environ),
                 )
-        except Exception as error:  # noqa: BLE001 - whatever a notebook does is a result
-            return error if self._notebook is not None else InvalidNotebook(self.case.notebook, error)
+            except Exception as error:  # noqa: BLE001 - whatever a notebook does is a result
+                return error if self._notebook is not None else InvalidNotebook(self.case.notebook, error)
         return None
 
     def begins(self, notebook: Any, client: PapermillNotebookClient) -> bool:

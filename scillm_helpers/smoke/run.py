@@ -24,11 +24,13 @@ from .budget import Budget
 from .files import Files
 from .forecast import forecast
 from .labels import label, label_of
+from .places import Places
 from .plan import check_parameters, find_notebooks, make_cases, parse_parameters
 from .progress import LiveProgress, totals
 from .publish import publish
 from .redact import Redactor, tell_not_redacted
 from .results import CaseResult, Run
+from .scratch import scratch
 from .secrets import secret_parameters
 from .story import Story, story
 from .suite import Bounds, Suite
@@ -65,10 +67,10 @@ def start(arguments: Namespace, environ: dict[str, str]) -> int:
             models=tuple(models if arguments.models else ()),
             results=tuple(CaseResult.planned(case) for case in cases),
         )
-        with run_folder.held(folder):
+        with run_folder.held(folder), scratch() as own:
             for old in (folder / _REQUESTS, *folder.glob("bug-*.txt")):  # an earlier run's, in the same --out
                 old.unlink(missing_ok=True)
-            return _execute(run, Files(folder, redactor), target, environ, arguments, prices)
+            return _execute(run, Files(folder, redactor), Places(own), target, environ, arguments, prices)
 
 
 def resume(arguments: Namespace, environ: dict[str, str]) -> int:
@@ -90,14 +92,15 @@ def resume(arguments: Namespace, environ: dict[str, str]) -> int:
             git_commit=_git_commit(),
             results=tuple(earlier.remaining(run, folder)),
         )
-        with run_folder.held(folder):
+        with run_folder.held(folder), scratch() as own:
             files = Files(folder, _redactor(target, {}))
-            return _execute(now, files, target, environ, arguments, prices)
+            return _execute(now, files, Places(own), target, environ, arguments, prices)
 
 
 def _execute(
     run: Run,
     files: Files,
+    places: Places,
     target: Target,
     environ: dict[str, str],
     arguments: Namespace,
@@ -109,7 +112,7 @@ def _execute(
     budget = Budget(arguments.max_tokens, arguments.max_cost)
     bounds = Bounds(arguments.deadline, arguments.cell_deadline, arguments.retries, budget, prices)
     began = time.perf_counter() - run.seconds
-    suite = Suite(list(run.results), files, environs, bounds, began)
+    suite = Suite(list(run.results), files, places, environs, bounds, began)
 
     told = report.redacted(replace(run, results=()), files.redactor)
 

@@ -17,6 +17,7 @@ from .execute import Execution
 from .files import Files
 from .labels import file_names
 from .outcome import Stop
+from .places import Places
 from .report import redacted_result
 from .results import Case, CaseResult, Reason
 
@@ -51,6 +52,7 @@ class Suite:
         self,
         results: list[CaseResult],
         files: Files,
+        places: Places,
         environ: dict[str, dict[str, str]],
         bounds: Bounds,
         began: float,
@@ -61,6 +63,7 @@ class Suite:
         """
         self._planned = results
         self._files = files
+        self._places = places
         self.results = {result.case.id: self._told(result) for result in results}
         labels = [result.case.id for result in self.results.values()]
         self._copies = dict(zip(self.results, file_names(labels), strict=True))
@@ -102,7 +105,9 @@ class Suite:
             failures += (before.reason,)
         attempt = 1 + len(failures)
         copy = self._copies[case.id] + ("" if attempt == 1 else f".attempt-{attempt}")
-        execution = Execution(case, copy, self._files, self._environ[case.id], bounds.deadline, bounds.cell_deadline)
+        execution = Execution(
+            case, copy, self._files, self._places, self._environ[case.id], bounds.deadline, bounds.cell_deadline
+        )
         with self._lock:
             if self._abandoned:
                 return None
