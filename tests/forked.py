@@ -96,6 +96,9 @@ def _main(
     os.environ.update(environ)
     for number, path in enumerate(written, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    if encoding := environ.get("PYTHONIOENCODING"):
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding=encoding, errors="strict")  # type: ignore[union-attr]
     zygotes.shared()._zygotes[recipe] = _Lent(recipe, control)
     sys.argv = ["scillm-smoke", *command]
     sys.exit(cli.main(command))

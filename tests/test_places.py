@@ -15,6 +15,8 @@ from scillm_helpers.smoke.places import Places
 from tests.harness import Smoke, write
 from tests.polling import until
 
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/cwd"), reason="only Linux tells who works in a folder")
+
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
@@ -83,6 +85,7 @@ def test_next_case_finds_what_the_folder_has(places: Places, case: object) -> No
     assert _seen(lessons) == {"a.txt": "a", "b.txt": "b", "top.txt": "top"}
 
 
+@needs_proc
 def test_links_are_made_once_for_cases_that_leave_them(places: Places) -> None:
     """The same directory, under another name: where thousands of notebooks lie, its links take longer than a case."""
     seen = []
@@ -110,6 +113,7 @@ def test_new_file_of_the_folder_is_there_for_the_next_case(places: Places) -> No
         assert (cwd / "c.txt").read_text() == "c"
 
 
+@needs_proc
 def test_process_that_a_case_leaves_behind_keeps_its_directory_to_itself(places: Places) -> None:
     """What it writes later is seen by no other case."""
     lessons = Path.cwd() / "lessons"
@@ -149,6 +153,7 @@ def test_killed_run_leaves_folders_that_the_next_removes(smoke: Smoke) -> None:
     assert _mine(temporary) == []
 
 
+@needs_proc
 def test_folder_in_which_a_process_works_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may outlive its run; its folder is removed when it has ended."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

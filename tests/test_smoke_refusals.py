@@ -114,7 +114,7 @@ def test_out_never_replaces_the_notebooks(smoke: Smoke) -> None:
     assert list(smoke.folder.glob("*.json")) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_keeps_what_had_finished(smoke: Smoke, number: signal.Signals) -> None:
     """130, no kernel left, what finished is passed, what did not is not_run."""
     write(smoke.folder / "a.ipynb", "1")

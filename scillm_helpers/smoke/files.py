@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import RunError
 from . import bugs, folder
+from .labels import path_of
 from .redact import Redactor
 
 
@@ -40,7 +41,7 @@ class Files:
 
         Raises RunError where that cannot be.
         """
-        path = self.folder / name
+        path = self.folder / path_of(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, content.encode(errors="replace"))

@@ -34,6 +34,11 @@ def label_of(path: str | Path) -> str:
         return label(str(path))
 
 
+def path_of(name: str) -> Path:
+    """Return the path of a name, its bytes UTF-8 whatever the locale says."""
+    return Path(os.fsdecode(name.encode(errors="replace")))
+
+
 def distinct(names: Iterable[str], key: Callable[[str], str] = str) -> list[str]:
     """Return the names in order, with a number behind one whose `key` is taken already."""
     taken: set[str] = set()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import plots, templates
+from .labels import path_of
 from .matrix import CAPABILITIES, Row, matrix
 from .results import CaseResult, Run
 from .signatures import Failure, failures
@@ -40,7 +41,7 @@ def as_html(run: Run, story: Story, folder: Path) -> str:
 def _pages(run: Run, folder: Path) -> dict[str, str]:
     """Return the pages of the executed copies that there are, by the case's id."""
     named = {result.case.id: templates.page(result.executed) for result in run.results if result.executed}
-    return {case: name for case, name in named.items() if os.path.isfile(folder / name)}
+    return {case: name for case, name in named.items() if os.path.isfile(folder / path_of(name))}
 
 
 def _shows(row: Row) -> bool:
@@ -76,7 +77,7 @@ def _cell(result: CaseResult, folder: Path) -> tuple[str, str]:
     if number is None or result.executed is None:
         return "", ""
     try:
-        content = json.loads((folder / result.executed).read_bytes())
+        content = json.loads((folder / path_of(result.executed)).read_bytes())
         cell = next(cell for cell in content["cells"] if cell.get("execution_count") == number)
     except (OSError, ValueError, LookupError, TypeError, StopIteration):
         return "", ""

@@ -12,7 +12,7 @@ from . import resume as earlier
 from .files import Files
 from .folder import shown
 from .history import History
-from .labels import label_of
+from .labels import label_of, path_of
 from .past import Identity, Past
 from .redact import Redactor
 from .results import Run
@@ -34,7 +34,7 @@ def again(arguments: Namespace) -> int:
     known = story(run, _past(run, arguments.history))
     files = Files(folder, Redactor.of_environment())
     for executed in filter(None, (result.executed for result in run.results)):
-        if os.path.isfile(folder / executed) and not os.path.isfile(folder / page_of(executed)):
+        if os.path.isfile(folder / path_of(executed)) and not os.path.isfile(folder / path_of(page_of(executed))):
             _write_page(executed, files)
     publish(report.redacted(run, files.redactor), files, known)
     print(f"{label_of(shown(folder))}/report.html")
@@ -57,7 +57,7 @@ def _write_page(executed: str, files: Files) -> None:
 
     from . import notebook_page
 
-    copy = files.folder / executed
+    copy = files.folder / path_of(executed)
     try:
         notebook = nbformat.read(copy, as_version=4)
     except (OSError, ValueError) as error:

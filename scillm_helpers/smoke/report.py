@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import UsageError
 from .files import Files
-from .labels import label, label_of
+from .labels import label, label_of, path_of
 from .redact import Redactor
 from .results import SCHEMA_VERSION, Case, CaseResult, Check, Reason, Run, Usage
 
@@ -200,7 +200,7 @@ def _case_json(result: CaseResult) -> dict[str, Any]:
 def _case_result(case: dict[str, Any]) -> CaseResult:
     tokens = case["tokens"]
     return CaseResult(
-        Case(case["id"], Path(case["notebook"]).absolute(), case["parameters"], case["model"]),
+        Case(case["id"], path_of(case["notebook"]).absolute(), case["parameters"], case["model"]),
         case["status"],
         case["seconds"],
         case["executed"],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from . import project, report
+from .labels import path_of
 from .results import CaseResult, Run
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def remaining(run: Run, folder: Path) -> list[CaseResult]:
 
 
 def _stands(result: CaseResult, folder: Path) -> bool:
-    copy = folder / (result.executed or "")
+    copy = folder / path_of(result.executed or "")
     if result.status != "passed" or not os.path.isfile(copy):
         return False
     return copy.stat().st_mtime >= result.case.notebook.stat().st_mtime
