@@ -139,7 +139,7 @@ def test_killed_run_leaves_folders_that_the_next_removes(smoke: Smoke) -> None:
     write(smoke.folder / "a.ipynb", f"open({str(begun)!r}, 'w').close()\nimport time; time.sleep(600)")
     write(smoke.folder / "b.ipynb", "1")
     process = smoke.start("a.ipynb", TMPDIR=str(temporary))
-    until(begun.exists)
+    until(begun.exists, 300)
     kernels = psutil.Process(process.pid).children(recursive=True)
     (folder,) = (path for path in temporary.glob("scillm-run-*") if path.is_dir())
     other = smoke.folder / "other"
@@ -168,6 +168,14 @@ def test_folder_in_which_a_process_works_stays(tmp_path: Path, monkeypatch: pyte
     process.communicate(b"\n")
     scratch.sweep()
     assert _mine(tmp_path) == []
+
+
+def test_kernels_are_reached_where_paths_are_long(smoke: Smoke) -> None:
+    """No Unix socket can have such a path."""
+    temporary = smoke.folder / ("t" * 120)
+    temporary.mkdir()
+    write(smoke.folder / "a.ipynb", "1")
+    assert smoke.run("a.ipynb", TMPDIR=str(temporary)).returncode == 0, smoke.case
 
 
 def test_folder_without_a_lock_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

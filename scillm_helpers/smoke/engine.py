@@ -1,6 +1,7 @@
 """How a notebook is executed: papermill's own way, with a directory, an environment and bounds for each kernel."""
 
 import logging
+import os
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from traitlets.config import Config
 from . import warm
 
 NAME = "scillm-smoke"
+_LONGEST_SOCKET = 103  # bytes of a Unix socket's path: macOS takes the fewest
 
 # Where an output is no valid one, nbclient leaves a task of its own behind, and asyncio would say so on the terminal.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -66,8 +68,7 @@ class SmokeEngine(Engine):  # type: ignore[misc]
         cls, nb_man: Any, kernel_name: str, *, watcher: Watcher, surroundings: Surroundings, **_: Any
     ) -> None:
         """Execute the notebook (papermill calls this)."""
-        # Unix sockets in a folder of the kernel's own: a free TCP port may be taken before the kernel binds it.
-        manager = {"transport": "ipc", "connection_file": str(surroundings.sockets / "kernel.json")}
+        manager = _connection(surroundings.sockets / "kernel.json")
         client = _Client(
             nb_man,
             watcher,
@@ -82,6 +83,15 @@ class SmokeEngine(Engine):  # type: ignore[misc]
         if watcher.begins(nb_man.nb, client):
             # ipykernel takes what is written to the descriptors into the notebook, and would write it here, too.
             client.execute(env=surroundings.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _connection(file: Path) -> dict[str, str]:
+    """Return how a kernel is reached: by Unix sockets beside `file`, or by TCP where their paths would be too long.
+
+    A free TCP port may be taken before the kernel binds it.
+    """
+    fits = len(os.fsencode(f"{file}-ipc-5")) <= _LONGEST_SOCKET
+    return {"transport": "ipc" if fits else "tcp", "connection_file": str(file)}
 
 
 def prepare() -> None:
