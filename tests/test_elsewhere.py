@@ -170,6 +170,7 @@ def project(tmp_path: Path) -> Path:
         "runs/latest": "a run",
         ".git": "gitdir: elsewhere",
         ".venv/bin/tool": f"#!{root}/.venv/bin/python",
+        ".venv/lib/python3/site-packages/openai/runs/__init__.py": "",
         ".venv/bin/binary": f"\0{root}",
         ".venv/lib/python3/site-packages/__editable__.x.pth": str(root),
     }
@@ -185,6 +186,7 @@ def test_copy_leads_to_itself(project: Path, tmp_path: Path) -> None:
     copy = checkout.copied(project, tmp_path / "folder", user)
     assert (copy / "edited.py").read_text() == "1"
     assert not (copy / "runs").exists()
+    assert (copy / ".venv/lib/python3/site-packages/openai/runs/__init__.py").exists()
     assert (copy / ".venv/bin/tool").read_text() == f"#!{copy}/.venv/bin/python"
     assert (copy / ".venv/lib/python3/site-packages/__editable__.x.pth").read_text() == str(copy)
     assert (copy / ".venv/bin/binary").read_text() == f"\0{project}"

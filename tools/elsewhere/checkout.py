@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_LEFT_OUT = shutil.ignore_patterns(".git", "runs", "build", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
+_LEFT_OUT = {
+    ".git",
+    "runs",
+    "build",
+    ".hypothesis",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+}  # of the checkout itself
 _COMMIT = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-q", "-m", "As it is")
 
 
@@ -33,7 +41,7 @@ def copied(root: Path, folder: Path, user: User) -> Path:
     What has been edited is copied as it is. All of it is the user's, and leads to the copy and not to `root`.
     """
     copy = folder / "checkout"
-    shutil.copytree(root, copy, symlinks=True, ignore=_LEFT_OUT)
+    shutil.copytree(root, copy, symlinks=True, ignore=lambda place, _: _LEFT_OUT if Path(place) == root else ())
     for name in ("home", "tmp"):
         (folder / name).mkdir()
     for path in _naming_their_place(copy / ".venv"):
