@@ -12,6 +12,7 @@ import httpx
 
 from scillm_helpers.endpoint import serve
 from scillm_helpers.endpoint.cleaning import Clean
+from tests.polling import PATIENCE
 from tests.scripted import listening
 
 OMNI = "embedded/omni-1"
@@ -52,12 +53,12 @@ def headers(server: serve.Server) -> dict[str, str]:
 def ask(server: serve.Server, body: Any, path: str = "/chat/completions") -> httpx.Response:
     """Post a body: bytes as they are, anything else as JSON. Without TLS no certificates need to be read."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.post(server.api_base + path, content=content, headers=headers(server), timeout=30, verify=False)
+    return httpx.post(server.api_base + path, content=content, headers=headers(server), timeout=PATIENCE, verify=False)
 
 
 def get(server: serve.Server, path: str) -> httpx.Response:
     """Get a path under the base."""
-    return httpx.get(server.api_base + path, headers=headers(server), timeout=30, verify=False)
+    return httpx.get(server.api_base + path, headers=headers(server), timeout=PATIENCE, verify=False)
 
 
 def chunks(server: serve.Server, body: Any) -> list[bytes]:

@@ -26,6 +26,7 @@ from scillm_helpers.json_mode import JSON_OBJECT, parse_json
 from scillm_helpers.kinds import chain, kind_of
 from scillm_helpers.settings import Settings
 from scillm_helpers.streaming import TextStream
+from tests.polling import PATIENCE
 
 TIMED = {
     "429": "429=1",
@@ -133,7 +134,7 @@ async def _outcome(call: Call, endpoint: serve.Endpoint, llm: Client, fault: str
     outcome.waits = waits.taken()
     # A request is logged when its answer has ended: the client may see that a little earlier, and its loop must run.
     expected = before + (1 + len(outcome.waits) if fault != "refused" else 0)
-    entries = await asyncio.to_thread(endpoint.log.wait_for, expected, timeout=10)
+    entries = await asyncio.to_thread(endpoint.log.wait_for, expected, timeout=PATIENCE)
     outcome.requests = len([entry for entry in entries[before:] if entry.method == "POST"])
     return outcome
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.harness import Smoke, write
-from tests.polling import until
+from tests.polling import PATIENCE, until
 
 CASES = 16
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def _family(harness: psutil.Process) -> list[psutil.Process]:
 
 
 def _assert_gone(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
@@ -74,7 +74,7 @@ def test_killed_kernels_and_zygote_are_told_truly(smoke: Smoke, seed: int) -> No
                 with suppress(ProcessLookupError):  # it has ended in this moment
                     os.kill(kernel, signal.SIGKILL)
                     killed.add(name)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     statuses = {case["id"]: case["status"] for case in smoke.results["cases"]}
     died = {name for name, status in statuses.items() if status == "kernel_died"}
     assert set(statuses.values()) <= {"passed", "kernel_died"}, output
@@ -101,7 +101,7 @@ def test_killed_harness_has_reported_what_finished(smoke: Smoke, seed: int) -> N
     if dice.random() < 0.5:
         _kill_zygote(harness)  # its kernels have to find out by themselves that their owner is gone
     process.kill()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     _assert_gone(family)
     told = {line.split()[1] for line in output.splitlines() if line.startswith("passed")}
     reported = {case["id"] for case in smoke.results["cases"] if case["status"] == "passed"}

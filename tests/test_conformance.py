@@ -24,6 +24,7 @@ from scillm_helpers.endpoint import replies, serve
 from scillm_helpers.endpoint.gateway import MAX_BODY
 from scillm_helpers.settings import Settings
 from tests.conversations import MODEL, REQUESTS, WEATHER, Request
+from tests.polling import PATIENCE
 from tests.specification import FILE, definitions, violations
 from tools import openai_spec
 
@@ -37,7 +38,7 @@ USAGE = {"stream": True, "stream_options": {"include_usage": True}}
 @pytest.fixture(scope="module")
 def raw(endpoint: serve.Endpoint) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {endpoint.api_key}"}
-    with httpx.Client(base_url=endpoint.api_base, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=endpoint.api_base, headers=headers, timeout=PATIENCE) as client:
         yield client
 
 
@@ -427,7 +428,7 @@ from scillm_helpers.settings import Settings
 from tests.conversations import REQUESTS
 endpoint = serve.start(chunk_seconds=0)
 headers = {"Authorization": f"Bearer {endpoint.api_key}"}
-with httpx.Client(base_url=endpoint.api_base, headers=headers, timeout=30) as client:
+with httpx.Client(base_url=endpoint.api_base, headers=headers, timeout=300) as client:
     for path in ("/models", "/models/embedded/omni-1", "/models/gpt-99", "/nope"):
         sys.stdout.buffer.write(client.get(path).content + b"\\n")
     for request in REQUESTS.values():

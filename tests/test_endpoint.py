@@ -17,6 +17,7 @@ from PIL import Image
 from scillm_helpers.client import Client
 from scillm_helpers.endpoint import serve
 from scillm_helpers.endpoint.gateway import MAX_BODY
+from tests.polling import PATIENCE
 
 Reply = dict[str, Any]
 OMNI = "embedded/omni-1"
@@ -25,7 +26,7 @@ OMNI = "embedded/omni-1"
 def _post(endpoint: serve.Endpoint, body: Any, **options: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {endpoint.api_key}"} | options.pop("headers", {})
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.post(f"{endpoint.api_base}/chat/completions", content=content, headers=headers, timeout=30)
+    return httpx.post(f"{endpoint.api_base}/chat/completions", content=content, headers=headers, timeout=PATIENCE)
 
 
 def _ask(endpoint: serve.Endpoint, prompt: Any, **fields: Any) -> Reply:
@@ -616,7 +617,7 @@ def test_log_has_no_secret_and_no_prompt(tmp_path: Any) -> None:
     _post(endpoint, {"model": OMNI, "messages": [{"role": "user", "content": "a private matter"}]})
     endpoint.log.write_to(tmp_path / "log.jsonl")
     httpx.get(f"{endpoint.api_base}/models")
-    endpoint.log.wait_for(2, timeout=10)
+    endpoint.log.wait_for(2, timeout=PATIENCE)
     endpoint.stop()
     lines = (tmp_path / "log.jsonl").read_text()
     assert [json.loads(line)["status"] for line in lines.splitlines()] == [200, 401]

@@ -14,6 +14,7 @@ from scillm_helpers.endpoint import serve
 from scillm_helpers.endpoint.faults import HEADER, NAMES, Fault, Faults
 from scillm_helpers.errors import FaultError
 from tests.harness import Smoke, refused
+from tests.polling import PATIENCE
 
 ASKED = {"model": "embedded/omni-1", "messages": [{"role": "user", "content": "Tell me a 10 word story."}]}
 STREAMED = ASKED | {"stream": True, "stream_options": {"include_usage": True}}
@@ -23,7 +24,7 @@ TEXT = "The old lighthouse keeper lit the lamp and smiled softly."
 def _ask(endpoint: serve.Endpoint, asked: dict[str, Any] = ASKED, **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     sent = {"Authorization": f"Bearer {endpoint.api_key}"} | named
-    return httpx.post(f"{endpoint.api_base}/chat/completions", json=asked, headers=sent, timeout=30)
+    return httpx.post(f"{endpoint.api_base}/chat/completions", json=asked, headers=sent, timeout=PATIENCE)
 
 
 def _meet(endpoint: serve.Endpoint, fault: str, asked: dict[str, Any] = ASKED) -> httpx.Response:
@@ -213,7 +214,7 @@ def test_connection_is_reset(endpoint: serve.Endpoint, fault: str, some: bool, a
     body = json.dumps(asked).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {endpoint.api_key}\r\n"
     url = httpx.URL(endpoint.api_base)
-    with socket.create_connection((url.host, url.port), timeout=30) as client:
+    with socket.create_connection((url.host, url.port), timeout=PATIENCE) as client:
         client.sendall(f"{head}{HEADER}: {fault}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         received = bytearray()
         with pytest.raises(ConnectionResetError):
@@ -232,7 +233,7 @@ def test_nothing_more_comes(fresh: serve.Endpoint, fault: str) -> None:
     received = bytearray()
     with pytest.raises(httpx.ReadTimeout):
         _read_impatiently(fresh, fault, received)
-    (entry,) = fresh.log.wait_for(1, timeout=30)
+    (entry,) = fresh.log.wait_for(1, timeout=PATIENCE)
     assert not entry.whole
     if fault == "slow-headers":
         assert entry.status is None
@@ -277,7 +278,7 @@ def test_log_names_the_fault(fresh: serve.Endpoint) -> None:
     """So that a failed test can be told from a fault that it asked for."""
     with fresh.faults.scripted("503"):
         _ask(fresh)
-    (entry,) = fresh.log.wait_for(1, timeout=30)
+    (entry,) = fresh.log.wait_for(1, timeout=PATIENCE)
     assert (entry.fault, entry.status) == ("503", 503)
 
 

@@ -19,7 +19,7 @@ from tests import nights
 from tests.conftest import ROOT
 from tests.harness import Smoke, refused, write
 from tests.nights import COMMIT, HISTORY, case, filled, run
-from tests.polling import until
+from tests.polling import PATIENCE, until
 
 A = Identity("a", "m", "embedded", "{}")
 
@@ -126,7 +126,7 @@ def test_processes_add_at_once(path: Path) -> None:
     )
     processes = [_script(source, path, str(number)) for number in range(3)]
     for process in processes:
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
     with History.read(path) as history:
         names = [result.run.id for result in history.past()[A]]
@@ -147,7 +147,7 @@ def test_killed_while_adding_leaves_what_was_there(path: Path) -> None:
     source = "h = History.open(path)\nh._database.execute('PRAGMA cache_size = 1')\n"
     source += "h._database.execute('BEGIN IMMEDIATE')\nh._add(run(2, case(), *(case(f'c{n}') for n in range(2000))))\n"
     process = _script(source + "os.kill(os.getpid(), signal.SIGKILL)", path)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGKILL, said
     assert Path(f"{path}-journal").stat().st_size > 0
     with History.read(path) as history:
@@ -244,7 +244,7 @@ def test_unwritable_history_is_refused_at_once(path: Path) -> None:
     content = filled(path, run(1, case())).read_bytes()
     source = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"  # as on a full disk
     source += "with History.read(path) as h: print(len(h.past()), file=sys.stderr)\nHistory.open(path)"
-    _, said = _script(source, path).communicate(timeout=60)
+    _, said = _script(source, path).communicate(timeout=PATIENCE)
     first, *_, last = said.splitlines()
     assert first == "1"
     assert re.search(rf"UsageError: {path} cannot be used \(.+\); mend that, or name another with --history\.$", last)
@@ -255,7 +255,7 @@ def test_other_applications_log_is_left_alone(path: Path) -> None:
     """Whoever opens a database to write, and closes it, moves what its log holds into it; a look does not."""
     source = "import sqlite3\nc = sqlite3.connect(path)\nc.execute('PRAGMA journal_mode = wal')\n"
     source += "c.execute('CREATE TABLE t (x)')\nos._exit(0)"
-    _, said = _script(source, path).communicate(timeout=60)
+    _, said = _script(source, path).communicate(timeout=PATIENCE)
     log = Path(f"{path}-wal")
     before = path.read_bytes(), log.read_bytes()
     assert before[1], said
@@ -293,10 +293,11 @@ def test_unusable_place_is_one_line(smoke: Smoke) -> None:
         "file/x.sqlite": "file/x.sqlite cannot be created (Not a directory); name another with --history.",
         "/proc/x/y": "/proc/x/y cannot be created (No such file or directory); name another with --history.",
         "notebooks": "notebooks is a folder, and no history of runs; name a file with --history.",
-        "/proc/version": "/proc/version cannot be used (unable to open database file); "
-        "mend that, or name another with --history.",
     }.items():
         assert refused(smoke.run("--history", where)) == state
+    # Why not is SQLite's to say, and depends on the user.
+    unusable = r"/proc/version cannot be used \([a-z ]+\); mend that, or name another with --history\."
+    assert re.fullmatch(unusable, refused(smoke.run("--history", "/proc/version")))
     assert smoke("run", "--history", "").returncode == 2
     assert not smoke.out.exists()
 
@@ -343,7 +344,7 @@ def test_interrupted_run_is_added(smoke: Smoke) -> None:
     process = smoke.start("--jobs", "1")
     until(begun.exists)
     process.terminate()
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
     with History.read(smoke.folder / HISTORY) as history:
         assert [identity.name for identity in history.identities()] == ["a"]
@@ -354,7 +355,7 @@ def test_runs_end_at_once(smoke: Smoke) -> None:
     write(smoke.folder / "notebooks" / "a.ipynb", "1")
     processes = [smoke.start(out=smoke.folder / name) for name in ("one", "two")]
     for process in processes:
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
     with History.read(smoke.folder / HISTORY) as history:
         ((first, second),) = history.past().values()

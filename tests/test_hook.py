@@ -12,6 +12,7 @@ import pytest
 from scillm_helpers.smoke.authoring.new import TEMPLATE
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="pre-commit works with git, which is not installed")
 HOOK = "scillm-smoke-check"
 _INSTALLED = (
     ".env.example",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from scillm_helpers.endpoint.serve import Endpoint
+from tests.polling import PATIENCE
 from tests.warm import COLD, Kernel
 
 SCRIPT = """
@@ -78,7 +79,7 @@ def test_interrupt_between_two_reads_closes_the_stream(endpoint: Endpoint) -> No
         process = subprocess.Popen(
             command, env=os.environ | endpoint.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        entry = endpoint.log.wait_for(asked + 1, 60)[-1]
+        entry = endpoint.log.wait_for(asked + 1, PATIENCE)[-1]
         assert process.poll() is None
         process.communicate("\n")
     assert (entry.stream, entry.whole) == (True, False)
@@ -102,7 +103,7 @@ def test_interrupt_ends_a_stream_on_which_nothing_comes(endpoint: Endpoint) -> N
         kernel.manager.interrupt_kernel()
         assert kernel.reply(reading)["ename"] == "CancelledError"
         assert kernel("1 + 1") == 2
-    entry = endpoint.log.wait_for(asked + 1, 20)[-1]
+    entry = endpoint.log.wait_for(asked + 1, PATIENCE)[-1]
     assert (entry.stream, entry.whole) == (True, False)
 
 

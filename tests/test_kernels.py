@@ -15,7 +15,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpec
 
 from scillm_helpers.kernels.process import KernelProcess
-from tests.polling import until
+from tests.polling import PATIENCE, until
 from tests.warm import COLD, FORKED, WARM, Kernel, gone
 
 BOTH = pytest.mark.parametrize("provisioner", [COLD, WARM])
@@ -210,7 +210,7 @@ def test_restart_forgets_everything(kernel: Kernel) -> None:
     before = kernel.pid
     kernel.run("import os; os.environ['LEFT'] = name = 'behind'")
     kernel.manager.restart_kernel()
-    kernel.client.wait_for_ready(timeout=60)
+    kernel.client.wait_for_ready(timeout=PATIENCE)
     assert kernel.pid != before
     assert gone(before)
     assert kernel("'name' in globals() or 'LEFT' in __import__('os').environ") is False
@@ -278,7 +278,7 @@ def test_process_waits_as_popen_does(tmp_path: Path) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.01)
         process.terminate()
-        assert process.wait(timeout=20) == process.wait() == -signal.SIGTERM
+        assert process.wait(timeout=PATIENCE) == process.wait() == -signal.SIGTERM
         process.kill()
 
 

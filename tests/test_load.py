@@ -5,6 +5,7 @@ import asyncio
 import httpx
 
 from scillm_helpers.endpoint import serve
+from tests.polling import PATIENCE
 
 STREAMS = 200
 ASKED = {
@@ -32,7 +33,7 @@ async def _read_all(endpoint: serve.Endpoint) -> list[bytes]:
     limits = httpx.Limits(max_connections=STREAMS)
     headers = {"Authorization": f"Bearer {endpoint.api_key}"}
 
-    async with httpx.AsyncClient(limits=limits, headers=headers, timeout=120) as client:
+    async with httpx.AsyncClient(limits=limits, headers=headers, timeout=PATIENCE) as client:
 
         async def read() -> bytes:
             async with client.stream("POST", f"{endpoint.api_base}/chat/completions", json=ASKED) as answer:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.harness import write
+from tests.polling import PATIENCE
 
 
 @pytest.mark.parametrize("provisioner", ["local-provisioner", "scillm-warm"])
@@ -31,7 +32,7 @@ def test_dead_kernel_fails_its_cell_at_once(tmp_path: Path, provisioner: str) ->
         env=os.environ | {"JUPYTER_DEFAULT_PROVISIONER_NAME": provisioner, "SCILLM_WARM_PRELOAD": "json"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1, done

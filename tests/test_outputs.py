@@ -5,6 +5,7 @@ from jupyter_client.manager import start_new_kernel
 
 from scillm_helpers.records import MIME_TYPE
 from scillm_helpers.smoke.outputs import Message, Outputs
+from tests.polling import PATIENCE
 
 
 def _text(text: str, name: str = "stdout") -> Message:
@@ -87,12 +88,12 @@ def test_no_message_is_lost_to_a_client_that_reads_late() -> None:
     client = manager.client()  # connects when the extension has been loaded
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=PATIENCE)
         asked = client.execute("for n in range(12_000):\n    display({'text/plain': f'd{n}'}, raw=True)")
-        client.get_shell_msg(timeout=60)
+        client.get_shell_msg(timeout=PATIENCE)
         contents: list[dict[str, Any]] = []
         while not contents or contents[-1].get("execution_state") != "idle":
-            message = client.get_iopub_msg(timeout=60)
+            message = client.get_iopub_msg(timeout=PATIENCE)
             if message["parent_header"].get("msg_id") == asked:
                 contents.append(message["content"])
         assert contents[-2]["data"] == {"text/plain": "d11999"}

@@ -20,6 +20,7 @@ from scillm_helpers.playground.json_check import check
 from scillm_helpers.playground.panel import Playground
 from scillm_helpers.playground.store import INTERRUPTED, Saved, Store
 from scillm_helpers.playground.throttle import Throttle
+from tests.polling import PATIENCE
 
 STORY = "Tell me a 10 word story."
 
@@ -94,7 +95,7 @@ def test_stop_keeps_the_text_and_closes_the_connection(llm: Client, endpoint: se
 
     panel = _drive(llm, scene)
     assert [turn.state for turn in panel.turns] == ["stopped", "whole"]
-    entries = endpoint.log.wait_for(before + 3, 10)[before:]  # with the list of models
+    entries = endpoint.log.wait_for(before + 3, PATIENCE)[before:]  # with the list of models
     assert sorted(entry.whole for entry in entries) == [False, True, True]
 
 

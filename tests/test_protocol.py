@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from scillm_helpers.endpoint import protocol, serve
+from tests.polling import PATIENCE
 from tests.specification import violations
 
 POST = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
@@ -27,7 +28,7 @@ def endpoint() -> Iterator[serve.Endpoint]:
 def _talk(endpoint: serve.Endpoint, text: str) -> list[tuple[int, str]]:
     """Send what a client sends, and return status and body of each answer until the server hangs up."""
     port = int(endpoint.api_base.split(":")[2].partition("/")[0])
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(text.replace("{auth}", f"Authorization: Bearer {endpoint.api_key}\r\n").encode("latin-1"))
         read = b""
         while part := connection.recv(65536):
@@ -87,7 +88,7 @@ def test_patient_connection_stays(endpoint: serve.Endpoint) -> None:
     """Between two requests a connection may rest for longer than a head may take."""
     port = int(endpoint.api_base.split(":")[2].partition("/")[0])
     ask = MODELS.replace("{auth}", f"Authorization: Bearer {endpoint.api_key}\r\n").encode()
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(ask)
         assert b" 200 " in connection.recv(65536)
         connection.settimeout(1)  # three times as long
@@ -145,7 +146,7 @@ def test_client_that_leaves_half_a_body_is_no_error(
     """Nothing is printed, and the log has the request."""
     seen = len(endpoint.log.entries)
     port = int(endpoint.api_base.split(":")[2].partition("/")[0])
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall((POST + f"Authorization: Bearer {endpoint.api_key}\r\nContent-Length: 9\r\n\r\n{{").encode())
-    assert endpoint.log.wait_for(seen + 1, timeout=60)[-1].status == 499
+    assert endpoint.log.wait_for(seen + 1, timeout=PATIENCE)[-1].status == 499
     assert capfd.readouterr().err == ""

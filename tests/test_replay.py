@@ -14,6 +14,7 @@ from scillm_helpers.endpoint import serve
 from scillm_helpers.listing import list_models
 from tests.conftest import ROOT
 from tests.harness import SMOKE, Smoke, refused
+from tests.polling import PATIENCE
 from tools.stored import same
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -36,7 +37,7 @@ def _serving(smoke: Smoke, *arguments: str | Path, **environ: str) -> Iterator[d
         yield dict(line.split("=", 1) for line in lines)
     finally:
         process.terminate()
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=PATIENCE) == 130
         process.stdout.close()
 
 
@@ -87,7 +88,7 @@ def test_interrupted_recording_keeps_what_is_still_coming(smoke: Smoke) -> None:
             with answer as response:
                 next(response.iter_raw())
                 smoke.serving.send_signal(signal.SIGINT)
-                smoke.serving.wait(timeout=30)
+                smoke.serving.wait(timeout=PATIENCE)
     finally:
         upstream.stop()
     (cassette,) = [path for path in (smoke.folder / "cassettes").iterdir() if "story" in path.name]
@@ -101,8 +102,8 @@ def test_recording_can_be_replayed_by_a_run_whoever_made_it(smoke: Smoke, endpoi
         pass
     with _serving(smoke, "--replay", "cassettes") as variables:
         assert variables["CHUTES_MODEL"] == endpoint.environ["CHUTES_MODEL"]
-        listed = list_models(variables["CHUTES_API_BASE"], variables["CHUTES_API_KEY"], timeout=30)
-    assert listed == list_models(endpoint.api_base, endpoint.api_key, timeout=30)
+        listed = list_models(variables["CHUTES_API_BASE"], variables["CHUTES_API_KEY"], timeout=PATIENCE)
+    assert listed == list_models(endpoint.api_base, endpoint.api_key, timeout=PATIENCE)
 
 
 # Bad input: one line, status 2

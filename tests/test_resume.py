@@ -4,7 +4,7 @@ from pathlib import Path
 
 from scillm_helpers.endpoint import serve
 from tests.harness import Smoke, refused, write
-from tests.polling import until
+from tests.polling import PATIENCE, until
 
 COUNT = "from pathlib import Path\nwith Path({counter!r}).open('a') as file: file.write('x')\n"
 
@@ -138,7 +138,7 @@ def test_folder_in_use_is_refused(smoke: Smoke) -> None:
         line = refused(smoke("run", *arguments))
         assert line == f"{smoke.out} is in use by a run; wait for it, or choose another --out."
     process.terminate()
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=PATIENCE) == 130
     assert process.stdout is not None
     process.stdout.close()
     assert smoke.results["totals"]["not_run"] == 1

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from tests.harness import Smoke, write
-from tests.polling import until
+from tests.polling import PATIENCE, until
 
 FAIL_ONCE = """from pathlib import Path
 seen = Path({marker!r})
@@ -72,12 +72,12 @@ def test_relative_python_path_is_meant_from_where_the_run_was_started(smoke: Smo
 def test_deadline_of_a_cell(smoke: Smoke) -> None:
     """One cell too slow is a timeout that names it; a notebook of quick cells may take longer than the cell may."""
     write(smoke.folder / "a.ipynb", "1", "print('begun', flush=True)\nimport time; time.sleep(60)", "2")
-    write(smoke.folder / "b.ipynb", *["import time; time.sleep(0.5)"] * 6)
-    done = smoke.run("a.ipynb", "b.ipynb", "--cell-deadline", "2")
+    write(smoke.folder / "b.ipynb", *["import time; time.sleep(1)"] * 6)
+    done = smoke.run("a.ipynb", "b.ipynb", "--cell-deadline", "5")
     assert done.returncode == 1
     slow, quick = smoke.results["cases"]
     assert (slow["status"], slow["reason"]["kind"], slow["reason"]["cell"]) == ("timeout", "timeout", 2)
-    assert slow["reason"]["message"] == "this cell was not done after 2 s; raise --cell-deadline, or look at this cell."
+    assert slow["reason"]["message"] == "this cell was not done after 5 s; raise --cell-deadline, or look at this cell."
     assert quick["status"] == "passed"
     assert smoke.copy("a")[1].outputs[0].text == "begun\n"
     assert smoke.copy("a")[1].outputs[1].ename == "KeyboardInterrupt"
@@ -85,14 +85,11 @@ def test_deadline_of_a_cell(smoke: Smoke) -> None:
 
 def test_kernel_that_ignores_the_interrupt_is_killed(smoke: Smoke) -> None:
     """Past the deadline and some grace: killed, what it had printed kept, the status still timeout."""
-    stubborn = (
-        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('begun', flush=True)\ntime.sleep(99)"
-    )
+    stubborn = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('begun', flush=True)\nwhile True: time.sleep(99)"
     write(smoke.folder / "a.ipynb", "print('one')", stubborn)
-    assert smoke.run("a.ipynb", "--deadline", "3").returncode == 1
+    assert smoke.run("a.ipynb", "--deadline", "6").returncode == 1
     assert (smoke.case["status"], smoke.case["reason"]["cell"]) == ("timeout", 2)
     assert [cell.outputs[0].text for cell in smoke.copy("a")] == ["one\n", "begun\n"]
-    assert smoke.case["seconds"] < 30
 
 
 # Kernels that die
@@ -249,7 +246,7 @@ def test_results_are_written_after_each_case(smoke: Smoke) -> None:
     family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
-    psutil.wait_procs(family, timeout=20)
+    psutil.wait_procs(family, timeout=PATIENCE)
     assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
     assert [case["status"] for case in smoke.results["cases"]] == ["passed", "not_run"]
     assert smoke.results["cases"][1]["reason"]["message"] == "the run was interrupted."

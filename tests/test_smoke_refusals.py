@@ -9,7 +9,7 @@ import pytest
 
 from scillm_helpers.endpoint import serve
 from tests.harness import SMOKE, Smoke, refused, write
-from tests.polling import until
+from tests.polling import PATIENCE, until
 
 # Bad input: one line, the documented status
 
@@ -128,7 +128,7 @@ def test_interrupt_keeps_what_had_finished(smoke: Smoke, number: signal.Signals)
     kernels = psutil.Process(process.pid).children(recursive=True)
     assert kernels
     process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, output
     assert [case["status"] for case in smoke.results["cases"]] == ["passed", "not_run", "not_run"]
     assert smoke.copy("b")[0].outputs[0].text == "begun\n"
@@ -153,7 +153,7 @@ def test_serve_prints_what_points_a_shell_at_it(smoke: Smoke) -> None:
     listed = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
     assert len(json.loads(listed)["data"]) == 3
     process.terminate()
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=PATIENCE) == 130
     process.stdout.close()
 
 

@@ -10,6 +10,7 @@ from scillm_helpers.client import Client
 from scillm_helpers.endpoint import serve
 from scillm_helpers.errors import StreamCutError, StreamError
 from scillm_helpers.streaming import TextStream
+from tests.polling import PATIENCE
 from tests.scripted import ScriptedServer, answer, chunk, error, events
 
 STORY = [{"role": "user", "content": "Tell me a 10 word story."}]
@@ -68,7 +69,7 @@ def test_throttle_closes_the_connection(paced: serve.Endpoint) -> None:
     """After max_chunks the server sees the client leave: nothing is generated unread."""
     stream = asyncio.run(_read(_client(paced).acompletion(messages=STORY, stream=True), max_chunks=2))
     assert (stream.text, stream.chunks, stream.finish_reason) == ("The old", 2, None)
-    assert not paced.log.wait_for(1, timeout=10)[-1].whole
+    assert not paced.log.wait_for(1, timeout=PATIENCE)[-1].whole
 
 
 def test_early_break_closes_the_connection(paced: serve.Endpoint) -> None:
@@ -89,7 +90,7 @@ def test_early_break_of_a_plain_loop_closes_the_connection(paced: serve.Endpoint
     with TextStream(lambda: _client(paced).completion(messages=STORY, stream=True)) as stream:
         for _ in stream:
             break
-    assert not paced.log.wait_for(1, timeout=10)[-1].whole
+    assert not paced.log.wait_for(1, timeout=PATIENCE)[-1].whole
 
 
 def test_error_in_the_loop_closes_the_connection(paced: serve.Endpoint) -> None:
@@ -102,7 +103,7 @@ def test_error_in_the_loop_closes_the_connection(paced: serve.Endpoint) -> None:
 
     with pytest.raises(KeyError, match="mine"):
         asyncio.run(fail())
-    assert not paced.log.wait_for(1, timeout=10)[-1].whole
+    assert not paced.log.wait_for(1, timeout=PATIENCE)[-1].whole
 
 
 def test_cancelling_closes_the_connection(paced: serve.Endpoint) -> None:

@@ -17,7 +17,7 @@ import websocket
 from nbformat.v4 import output_from_msg
 
 from tests.harness import write
-from tests.polling import until
+from tests.polling import PATIENCE, until
 from tests.warm import COLD, FORKED, Kernel, gone
 
 # Fails in a kernel that was not forked, or has not been preloaded.
@@ -115,9 +115,9 @@ class Lab:
             base_url=f"http://{self.address}/api",
             headers={"Authorization": "token secret"},
             trust_env=False,
-            timeout=60,
+            timeout=PATIENCE,
         )
-        until(self._answers, seconds=60)
+        until(self._answers)
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -141,7 +141,9 @@ class Lab:
 
         outputs = []
         channel = websocket.create_connection(
-            f"ws://{self.address}/api/kernels/{kernel}/channels?token=secret", timeout=60, http_no_proxy=["127.0.0.1"]
+            f"ws://{self.address}/api/kernels/{kernel}/channels?token=secret",
+            timeout=PATIENCE,
+            http_no_proxy=["127.0.0.1"],
         )
         try:
             channel.send(json.dumps(message))
@@ -179,5 +181,5 @@ def test_jupyterlab(lab: Lab) -> None:
     until(lambda: gone(pid))
     assert not gone(zygote)
     lab.process.terminate()
-    assert lab.process.wait(timeout=60) == 0
+    assert lab.process.wait(timeout=PATIENCE) == 0
     until(lambda: gone(zygote))

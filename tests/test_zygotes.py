@@ -19,7 +19,7 @@ from scillm_helpers.endpoint import serve
 from scillm_helpers.kernels import zygotes
 from scillm_helpers.kernels.preloading import Preloaded
 from tests.conftest import ROOT
-from tests.polling import until
+from tests.polling import PATIENCE, until
 from tests.warm import COLD, FORKED, HOLD_THE_LOCK, WARM, Kernel, Owner, gone, module
 
 
@@ -175,7 +175,7 @@ def test_module_that_raises_is_skipped(
         with Kernel(**launch) as kernel:
             assert kernel(FORKED)
             assert kernel("[name in __import__('sys').modules for name in ('failing', 'colorsys')]") == [False, True]
-            reply = kernel.client.execute_interactive("import failing", timeout=60)
+            reply = kernel.client.execute_interactive("import failing", timeout=PATIENCE)
             assert reply["content"]["status"] == "error"
     assert warnings == [f"kernels are warm, but for what could not be imported: failing ({cause})."]
 

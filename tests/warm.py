@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 
-from tests.polling import until
+from tests.polling import PATIENCE, until
 
 COLD, WARM = "local-provisioner", "scillm-warm"
 # Whether a process was forked from a zygote, as it can tell itself.
@@ -48,7 +48,7 @@ class Kernel:
     def __enter__(self) -> "Kernel":
         try:
             self.client.start_channels()
-            self.client.wait_for_ready(timeout=60)
+            self.client.wait_for_ready(timeout=PATIENCE)
         except BaseException:
             self.close()
             raise
@@ -60,7 +60,7 @@ class Kernel:
     def __call__(self, expression: str) -> Any:
         """Return the value of an expression, which JSON can tell."""
         asked = {"value": f"__import__('json').dumps({expression})"}
-        reply = self.client.execute_interactive("", user_expressions=asked, timeout=60)
+        reply = self.client.execute_interactive("", user_expressions=asked, timeout=PATIENCE)
         value = reply["content"]["user_expressions"]["value"]
         assert value["status"] == "ok", value
         return json.loads(ast.literal_eval(value["data"]["text/plain"]))
@@ -73,13 +73,13 @@ class Kernel:
             if message["msg_type"] == "stream":
                 printed.append(message["content"]["text"])
 
-        reply = self.client.execute_interactive(source, output_hook=note, timeout=60)
+        reply = self.client.execute_interactive(source, output_hook=note, timeout=PATIENCE)
         assert reply["content"]["status"] == "ok", reply["content"]
         return "".join(printed)
 
     def published(self, text: str) -> None:
         """Return as soon as `text` arrives on a standard stream, whichever cell it is taken for."""
-        while text not in self.client.get_iopub_msg(timeout=20)["content"].get("text", ""):
+        while text not in self.client.get_iopub_msg(timeout=PATIENCE)["content"].get("text", ""):
             pass
 
     def begin(self, source: str, path: Path) -> str:
@@ -91,7 +91,7 @@ class Kernel:
 
     def reply(self, message: str) -> dict[str, Any]:
         """Return the reply to a message, past those to others."""
-        while (got := self.client.get_shell_msg(timeout=20))["parent_header"].get("msg_id") != message:
+        while (got := self.client.get_shell_msg(timeout=PATIENCE))["parent_header"].get("msg_id") != message:
             pass
         return dict(got["content"])
 

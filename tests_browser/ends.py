@@ -5,6 +5,7 @@ import time
 
 from scillm_helpers.endpoint.log import Entry
 from scillm_helpers.endpoint.serve import Endpoint
+from tests.polling import PATIENCE
 
 
 class StreamEnds:
@@ -33,7 +34,7 @@ class StreamEnds:
         with self._changed:
             return list(self._ends)
 
-    def wait(self, count: int = 1, seconds: float = 20) -> list[tuple[float, Entry]]:
+    def wait(self, count: int = 1, seconds: float = PATIENCE) -> list[tuple[float, Entry]]:
         """Return the ends once there are `count`."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self._ends) >= count, seconds), "no stream has ended"

@@ -1,18 +1,17 @@
 """An open notebook in JupyterLab: what a person does with it, by menu, mouse and keyboard."""
 
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Page
 
+from tests.polling import PATIENCE
 from tests_browser.lab import Lab
 from tests_browser.watching import Shown
 
 _WATCH = (Path(__file__).parent / "watch.js").read_text()
 _CELLS = ".jp-Notebook .jp-CodeCell"
-_TIMEOUT = 30_000  # milliseconds
 
 
 def write(path: Path, *sources: str) -> None:
@@ -29,7 +28,7 @@ class Notebook:
         cells = nbformat.read(lab.folder / name, as_version=4).cells
         self.page = page
         self.size = sum(cell.cell_type == "code" for cell in cells)
-        page.set_default_timeout(_TIMEOUT)
+        page.set_default_timeout(PATIENCE * 1000)
         page.goto(lab.url_of(name))
         # JupyterLab adds the cells one by one, whenever it is idle.
         page.locator(_CELLS).nth(self.size - 1).wait_for()
@@ -54,13 +53,11 @@ class Notebook:
         """Return when these cells, or all, have run, or were left out because one before them failed."""
         self.page.wait_for_function("wanted => watch.finished(wanted)", arg=[*(cells or range(self.size))])
 
-    def interrupt(self) -> float:
-        """Press I twice, as the Kernel menu says; return when, in seconds since the epoch."""
+    def interrupt(self) -> None:
+        """Press I twice, as the Kernel menu says."""
         self.page.keyboard.press("i")
         self.page.keyboard.press("i")
-        keys = self.page.evaluate("watch.keys")
-        assert [press["key"] for press in keys[-2:]] == ["i", "i"]
-        return float(keys[-1]["at"]) / 1000
+        assert self.page.evaluate("watch.keys")[-2:] == ["i", "i"]
 
     def restart(self) -> None:
         """Restart the kernel by the menu."""
@@ -98,15 +95,13 @@ class Notebook:
         return series[[shown.text for shown in series].index("") :]
 
     def wait_for_growth(self, cell: int, times: int = 3) -> None:
-        """Return when the text of a cell has grown so often."""
-        grown = "([cell, times]) => watch.outputs.filter(s => s.cell === cell && s.text.trim()).length >= times"
-        self.page.wait_for_function(grown, arg=[cell, times])
+        """Return when the text of a cell has grown so often since the cell was last run."""
+        self.page.wait_for_function("([cell, times]) => watch.growth(cell) >= times", arg=[cell, times])
 
-    def finished_at(self, cell: int) -> float:
-        """Return when a cell has got its number, in seconds since the epoch."""
-        changes: list[dict[str, Any]] = self.page.evaluate("cell => watch.prompts.filter(p => p.cell === cell)", cell)
-        assert "*" not in changes[-1]["text"]
-        return float(changes[-1]["at"]) / 1000
+    def wait_for_more(self, cell: int, times: int) -> bool:
+        """Return whether the text of a cell has grown more often than so; False once the cell has run without."""
+        state = "([cell, times]) => watch.growth(cell) > times ? 'grown' : watch.finished([cell]) && 'finished'"
+        return bool(self.page.wait_for_function(state, arg=[cell, times]).json_value() == "grown")
 
     def choose(self, menu: str, *items: str) -> None:
         """Choose from JupyterLab's menus, by the names that stand there."""

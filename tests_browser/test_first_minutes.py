@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests import working_tree
 from tests.conftest import ROOT
 from tests_browser.lab import Lab, running
 from tests_browser.notebook import Notebook
@@ -32,7 +33,8 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
         yield folder
         folder.chmod(0o755)
         return
-    subprocess.run(["mount", "--bind", "-o", "ro", source, folder], check=True)
+    if subprocess.run(["mount", "--bind", "-o", "ro", source, folder], check=False).returncode:
+        pytest.skip("modes do not stop root, who may not mount a folder here")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 
@@ -149,8 +151,7 @@ def test_stops_though_a_task_is_not_done(tmp_path: Path, lab_environ: dict[str, 
 
 def test_binder_builds_in_a_clean_folder(tmp_path: Path) -> None:
     """Its own command installs the package of a fresh clone, in a Python that has nothing."""
-    clone, own = tmp_path / "clone", tmp_path / "venv"
-    subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
+    clone, own = working_tree.copied(tmp_path / "clone"), tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", own], check=True)
     environ = os.environ | {"PATH": f"{own / 'bin'}:{os.environ['PATH']}"}
     subprocess.run([clone / "binder" / "postBuild"], cwd=clone, env=environ, check=True)

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Locator, expect
 from scillm_helpers.endpoint import serve
 from scillm_helpers.images import DEMO_IMAGE
 from tests.conftest import ROOT
-from tests.polling import until
+from tests.polling import PATIENCE, until
 from tests_browser.lab import Lab, environ_on, running
 from tests_browser.notebook import Notebook
 from tests_browser.pages import watched
@@ -83,7 +83,7 @@ def _send(panel: Locator, prompt: str) -> None:
 
 
 def _ready(panel: Locator) -> None:
-    panel.locator(".scillm-send:enabled").wait_for(timeout=30_000)
+    panel.locator(".scillm-send:enabled").wait_for()
 
 
 def test_answer_grows_on_the_page(panel: Locator) -> None:
@@ -96,7 +96,7 @@ def test_answer_grows_on_the_page(panel: Locator) -> None:
         sizes.add(len(answer.inner_text()))
         return panel.locator(".scillm-send:disabled").count() == 1 and len(sizes) > 4
 
-    until(grown, 20)
+    until(grown)
     _ready(panel)
     assert answer.inner_text().rstrip().endswith(".")
     assert "tokens/s" in panel.locator(".scillm-beside").inner_text()
@@ -120,7 +120,7 @@ def test_stop_closes_the_connection(panel: Locator, live: serve.Endpoint) -> Non
     _send(panel, LONG)
     panel.get_by_text("The old lighthouse").wait_for()
     panel.get_by_role("button", name="Stop").click()
-    (entry,) = live.log.wait_for(before + 1, 5)[before:]
+    (entry,) = live.log.wait_for(before + 1, PATIENCE)[before:]
     assert not entry.whole
     panel.get_by_text("Stopped.").wait_for()
     _send(panel, "Tell me a 5 word story.")
@@ -230,7 +230,7 @@ def test_restart_while_streaming_loses_nothing(panel: Locator, notebook: Noteboo
     notebook.restart()
     panel.get_by_text("The kernel has restarted: run all cells to go on; the conversation is kept.").wait_for()
     _run_all(notebook)
-    panel.get_by_text("Interrupted: the kernel ended while this was streamed.").wait_for(timeout=30_000)
+    panel.get_by_text("Interrupted: the kernel ended while this was streamed.").wait_for()
     assert "The old lighthouse" in panel.locator(".scillm-answer").last.inner_text()
     assert panel.locator(".scillm-prompt textarea").input_value() == "Tell me a 200 word story."
     _send(panel, "Tell me a 5 word story.")

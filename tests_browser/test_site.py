@@ -16,6 +16,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, Request
 
+from tests import working_tree
 from tests.browser import inaccessible, opened
 from tests.conftest import ROOT
 from tests_browser.screenshots import Screenshots
@@ -23,21 +24,6 @@ from tests_browser.screenshots import Screenshots
 LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 LAB = "http://localhost:8888/lab/tree"
 BINDER = "https://mybinder.org/v2/gh/example/notebooks/HEAD?urlpath=lab/tree/notebooks"
-
-
-def _project(folder: Path) -> Path:
-    """Copy the project's files, but no run, so that there is no report."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for name in listed.splitlines():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    return folder
 
 
 def _build(project: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -49,7 +35,7 @@ def _build(project: Path, **environ: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site where nothing was run before, and the repository has an address."""
-    project = _project(tmp_path_factory.mktemp("site"))
+    project = working_tree.copied(tmp_path_factory.mktemp("site"))
     done = _build(project, GITHUB_REPOSITORY="example/notebooks")
     assert done.returncode == 0, done
     assert f"{len(LESSONS)} passed" in done.stdout, "there was no run, and so no report"

@@ -48,7 +48,7 @@ def test_grows_while_the_stream_is_held_open(
         ends.forget()
         with endpoint.faults.scripted("stall"):
             notebook.run(cell)
-            notebook.wait_for_growth(cell, times=5)
+            notebook.wait_for_growth(cell)
         series = notebook.shown(cell)
         assert ends.so_far() == []
         notebook.interrupt()

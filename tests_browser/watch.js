@@ -4,7 +4,7 @@
   const ERROR = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]';
   window.watch?.stop();
   const cells = () => [...document.querySelectorAll(".jp-Notebook .jp-CodeCell")];
-  const outputs = [], prompts = [], keys = [], started = new Set();
+  const outputs = [], keys = [], started = new Set();
   const last = { text: new Map(), height: new Map(), scroll: new Map(), prompt: new Map() };
   const changed = (what, cell, value) => last[what].get(cell) !== value && last[what].set(cell, value);
 
@@ -13,7 +13,7 @@
     const scroll = document.querySelector(".jp-WindowedPanel-outer")?.scrollTop ?? 0;
     cells().forEach((node, cell) => {
       const prompt = node.querySelector(".jp-InputPrompt")?.textContent ?? "";
-      if (changed("prompt", cell, prompt)) prompts.push({ cell, at, text: prompt });
+      last.prompt.set(cell, prompt);
       if (prompt.includes("*")) started.add(cell);
       const area = node.querySelector(".jp-Cell-outputArea");
       const shown = [...(area?.querySelectorAll(".jp-OutputArea-output") ?? [])];
@@ -23,7 +23,7 @@
       if (news.some(Boolean)) outputs.push({ cell, at, text, height, scroll });
     });
   };
-  const press = (event) => keys.push({ at: Date.now(), key: event.key });
+  const press = (event) => keys.push(event.key);
   const mutations = new MutationObserver(look);
   const sizes = new ResizeObserver(look);
   const notebook = document.querySelector(".jp-Notebook");
@@ -36,8 +36,13 @@
 
   window.watch = {
     outputs,
-    prompts,
     keys,
+    // How often the text of a cell has grown, since it was cleared as the cell began to run.
+    growth: (cell) => {
+      const texts = outputs.filter((shown) => shown.cell === cell).map((shown) => shown.text);
+      const sizes = texts.includes("") ? texts.slice(texts.indexOf("")).map((text) => text.trim().length) : [];
+      return sizes.filter((size, place) => size > Math.max(0, ...sizes.slice(0, place))).length;
+    },
     // Whether these cells have been started since, and have run, or were left out because one of them failed.
     // A prompt is empty, or has its number, for a moment as its turn comes: the kernel is idle again after that.
     finished: (wanted) => {
