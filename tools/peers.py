@@ -63,7 +63,7 @@ class Suite:
         excluded = [f"--deselect={test}" for test in self.excluded]
         command = [sys.executable, "-m", "pytest", *_OPTIONS, f"--junitxml={report}", *excluded]
         log = report.with_suffix(".log")
-        environ = os.environ | {"JUPYTER_DEFAULT_PROVISIONER_NAME": _PROVISIONERS[way]}
+        environ = os.environ | {"JUPYTER_DEFAULT_PROVISIONER_NAME": _PROVISIONERS[way], "PATH": _path()}
         if not _done([*command, *(only or [self.tests])], self.source, environ, log):
             return {f"the suite was not done after {_SUITE_SECONDS} s; see {log.name}": "failed"}
         if not report.is_file():
@@ -103,6 +103,11 @@ def _done(command: list[str], cwd: Path, environ: dict[str, str], log: Path) -> 
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     return True
+
+
+def _path() -> str:
+    """Return the search path with this environment's commands first: some tests call `jupyter`."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 def _id(case: TestCase) -> str:
