@@ -38,10 +38,12 @@ def at_fork(in_child: Callable[[], None]) -> None:
 
 
 def _in_child() -> None:
-    for holder in list(_left):
-        holder.close()
-    _left.clear()
-    lock.release()
+    try:
+        for holder in list(_left):
+            holder.close()
+        _left.clear()
+    finally:
+        lock.release()
 
 
 if hasattr(os, "register_at_fork"):
