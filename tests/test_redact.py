@@ -179,6 +179,14 @@ def test_pictures_without_secrets_stay() -> None:
     assert REDACTOR.notebook(notebook) == notebook
 
 
+def test_picture_that_looks_like_a_key_stays() -> None:
+    """Letters of its base64 are no key, whatever they spell; what is no base64 is cleaned as text."""
+    encoded = base64.b64encode(_picture("PNG")).decode() + "/AKIAOBVIOUSLYFAKE123"
+    outputs = [new_output("display_data", data={"image/png": text}) for text in (encoded, f"x {PLAIN}")]
+    clean = REDACTOR.notebook(new_notebook(cells=[new_code_cell("", outputs=outputs)]))
+    assert [output.data["image/png"] for output in clean.cells[0].outputs] == [encoded, "x [redacted MY_API_KEY]"]
+
+
 def test_what_is_no_picture_is_none() -> None:
     """Garbage with a key in it becomes one black pixel."""
     with Image.open(io.BytesIO(pixels(b"no picture"))) as image:

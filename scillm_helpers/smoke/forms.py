@@ -4,14 +4,19 @@ import base64
 import html
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus
+
+_TWO_HYPHENS = re.compile("-(?=-)")  # a comment of XML may hold none: matplotlib puts a space between
 
 
 def forms(value: str) -> Iterator[str]:
     """Yield the forms in which a secret may be written."""
     data = value.encode(errors="surrogatepass")
     yield value
+    if not value.isascii():
+        yield from (unicodedata.normalize(form, value) for form in ("NFC", "NFD"))
     for form in (
         quote(value, safe="", errors="replace"),
         quote(value, errors="replace"),
@@ -23,6 +28,7 @@ def forms(value: str) -> Iterator[str]:
         yield from (_inner_base64(encode, data, before) for before in range(3))
     yield from (data.hex(), data.hex().upper())
     yield from (html.escape(value), html.escape(value, quote=False), html.escape(value).replace("&#x27;", "&#39;"))
+    yield from (_TWO_HYPHENS.sub("- ", text) for text in (value, html.escape(value, quote=False)))
     unicode = (
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],

@@ -1,13 +1,14 @@
-"""What is a secret: the values of some variables, and what has the shape of a key."""
+"""What is a secret: the values of some variables, by their names."""
 
 import fnmatch
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 VARIABLE = "SCILLM_SECRETS"
 
-SHORTEST = 8  # characters; what is shorter is told from ordinary text by nothing
+SHORTEST = 8  # characters; a shorter value cannot be told from ordinary text
 
 # The words of notebooks and reports that are as long: a file in which they are replaced is none.
 _WORDS = frozenset(
@@ -41,53 +42,57 @@ _WORDS = frozenset(
     ]
 )
 
-_NAME = re.compile(r"(^|_)(API_?KEY|TOKEN|PASSWORD)$|(^|_)SECRET", re.IGNORECASE)
+# How the names of secrets end, in capitals and with `_` for every separator. `?` stands for a separator, or none.
+_ENDS = (
+    "API?KEY", "ACCESS?KEY", "ACCOUNT?KEY", "AUTH?KEY", "CLIENT?KEY", "DATABASE?KEY", "DB?KEY", "DEPLOY?KEY",
+    "ENCRYPTION?KEY", "LICENSE?KEY", "MASTER?KEY", "PRIV?KEY", "PRIVATE?KEY", "SERVICE?KEY", "SIGNING?KEY", "SSH?KEY",
+    "STORAGE?KEY", "SUBSCRIPTION?KEY", "DB?PASS", "DATABASE?PASS", "KEY?PASS", "TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "PASSCODE", "CREDENTIAL",
+)  # fmt: skip
+# The same for names of several secrets. MAX_TOKENS and its like count tokens of text.
+_MANY = (
+    *(f"{end}S" for end in _ENDS if end != "TOKEN"), "CREDS",
+    *(f"{word}?TOKENS" for word in ("ACCESS", "API", "AUTH", "BEARER", "BOT", "DEPLOY", "ID", "REFRESH", "SESSION", "USER")),
+)  # fmt: skip
+# Words that make a name a secret's where they stand alone at its end: OPENAI_KEY, and not MONKEY.
+_LAST = ("AUTH", "AUTHORIZATION", "BEARER", "JWT", "PASS", "PAT", "PWD")
+_NO_KEYS = ("CACHE", "FOREIGN", "PARTITION", "PRIMARY", "PUBLIC", "SORT")  # before KEY
+_NUMBER = r"(?:_?V?\d+)?$"
 
-# A text that every key of the kind holds, the kind, and its shape. The prefixes are those that the
-# providers document; GitHub's list of secret scanning patterns names nearly all of them.
-SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
-    (hint, re.compile(shape, re.DOTALL), name)
-    for hint, name, shape in (
-        ("sk-", "key", r"(?<![\w-])(?P<key>sk-[\w-]{20,})"),  # OpenAI, Anthropic, OpenRouter, DeepSeek
-        ("cpk_", "Chutes key", r"(?<!\w)(?P<key>cpk_[\w.-]{20,})"),
-        ("hf_", "Hugging Face token", r"(?<!\w)(?P<key>hf_[A-Za-z0-9]{30,})"),
-        ("gsk_", "Groq key", r"(?<!\w)(?P<key>gsk_[A-Za-z0-9]{40,})"),
-        ("xai-", "xAI key", r"(?<![\w-])(?P<key>xai-[A-Za-z0-9]{40,})"),
-        ("nvapi-", "NVIDIA key", r"(?<![\w-])(?P<key>nvapi-[\w-]{40,})"),
-        ("pplx-", "Perplexity key", r"(?<![\w-])(?P<key>pplx-[A-Za-z0-9]{40,})"),
-        ("r8_", "Replicate token", r"(?<!\w)(?P<key>r8_[A-Za-z0-9]{30,})"),
-        ("AIza", "Google key", r"(?<!\w)(?P<key>AIza[\w-]{35})(?![\w-])"),
-        ("AKIA", "AWS key", r"(?<!\w)(?P<key>AKIA[A-Z0-9]{16})(?!\w)"),
-        ("ASIA", "AWS key", r"(?<!\w)(?P<key>ASIA[A-Z0-9]{16})(?!\w)"),
-        ("gh", "GitHub token", r"(?<!\w)(?P<key>gh[pousr]_[A-Za-z0-9]{36,})"),
-        ("github_pat_", "GitHub token", r"(?<!\w)(?P<key>github_pat_\w{50,})"),
-        ("glpat-", "GitLab token", r"(?<![\w-])(?P<key>glpat-[\w-]{20,})"),
-        ("xox", "Slack token", r"(?<!\w)(?P<key>xox[abeprs]-[\w-]{10,})"),
-        ("k_live_", "Stripe key", r"(?<!\w)(?P<key>[rs]k_live_[A-Za-z0-9]{20,})"),
-        ("pypi-", "PyPI token", r"(?<![\w-])(?P<key>pypi-[\w-]{50,})"),
-        ("eyJ", "JSON web token", r"(?<!\w)(?P<key>eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})"),
-        ("earer", "bearer token", r"[Bb]earer (?P<key>[\w.~+/-]{20,}=*)"),
-        (
-            "PRIVATE KEY",
-            "private key",
-            r"(?P<key>-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----)",
-        ),
-        ("://", "password", r"\w://[^\s/:@\"'<>]*:(?P<key>[^\s/:@\"'<>]+)@"),
-    )
+
+def _any(*ends: str) -> str:
+    return "|".join(end.replace("?", "_?") for end in ends)
+
+
+_NAME = re.compile(
+    rf"SECRET|(?:{_any(*_ENDS)}|{_any(*_MANY)}|(?:^|_)(?:{_any(*_LAST)})"
+    rf"|{''.join(f'(?<!{word})' for word in _NO_KEYS)}(?<=[A-Z0-9])_KEYS?){_NUMBER}"
 )
+_MANY_NAMES = re.compile(rf"SECRETS|(?:{_any(*_MANY)}|_KEYS){_NUMBER}")
+_WORKING_DIRECTORY = re.compile(r"^(?:OLD)?PWD$")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_BORDER = re.compile(r"[\s,;]+")
 
 
-def secrets(*environs: Mapping[str, str]) -> dict[str, str]:
+def is_secret_name(name: str) -> bool:
+    """Tell whether a variable, a parameter or a name of JSON holds a secret, however it is written.
+
+    `OPENAI_API_KEY`, `openai-api-key`, `openaiApiKey`, `OPENAIAPIKEY` and `OPENAI_API_KEY_2` are the same.
+    """
+    plain = _plain(name)
+    return bool(_NAME.search(plain)) and not _WORKING_DIRECTORY.match(plain)
+
+
+def secrets(*environs: Mapping[str, Any]) -> dict[str, str]:
     """Return the secrets of some environments: values, each with the name of its variable.
 
-    A secret is what a variable holds whose name ends in `API_KEY`, `TOKEN` or `PASSWORD`, or has
-    `SECRET` in it, or that `SCILLM_SECRETS` names: names or patterns, separated by commas. Of a
-    value of several lines each line is one, too.
+    A secret is what a variable holds whose name is a secret's, or that `SCILLM_SECRETS` names: names or patterns,
+    separated by commas. Where a value is JSON, or a list or dict, each name in it counts. Of a value of several lines,
+    or of several keys with commas between, each is one, too.
     """
-    return {value: name for environ in environs for name, whole in _named(environ) for value in _lines(whole)}
+    return {text: name for environ in environs for name, whole in _named(environ) for text in _parts(name, whole)}
 
 
-def not_redacted(*environs: Mapping[str, str]) -> list[str]:
+def not_redacted(*environs: Mapping[str, Any]) -> list[str]:
     """Return the variables whose value cannot be told from ordinary text, where it may well be a secret."""
     held = [(name, value.strip()) for environ in environs for name, value in _named(environ)]
     plain = re.compile(r"\d*|true|false|yes|no|on|off", re.IGNORECASE)
@@ -96,18 +101,60 @@ def not_redacted(*environs: Mapping[str, str]) -> list[str]:
 
 
 def secret_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of the parameters that are named like a secret."""
-    return secrets({name: str(value) for name, value in parameters.items()})
+    """Return the values of the parameters that are named like a secret, or have in them what is."""
+    return secrets(parameters)
 
 
-def _named(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    added = [pattern.strip() for pattern in environ.get(VARIABLE, "").split(",") if pattern.strip()]
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]+", "_", _CAMEL.sub("_", name).upper())
+
+
+def _named(environ: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the values of an environment, or of the parameters of a notebook, that are secret, with their names."""
+    added = [pattern.strip() for pattern in str(environ.get(VARIABLE, "")).split(",") if pattern.strip()]
     for name, value in environ.items():
-        if name != VARIABLE and (_NAME.search(name) or any(fnmatch.fnmatchcase(name, pattern) for pattern in added)):
-            yield name, value
+        if name != VARIABLE:
+            named = any(fnmatch.fnmatchcase(name, pattern) for pattern in added)
+            yield from _leaves(name, value, named)
 
 
-def _lines(value: str) -> Iterator[str]:
-    for text in (value.strip(), *value.splitlines()):
-        if len(text.strip()) >= SHORTEST and text.strip() not in _WORDS:
-            yield text.strip()
+def _leaves(name: str, value: Any, is_secret: bool) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a value that are secret, each with the name that makes it one."""
+    is_secret = is_secret or is_secret_name(name)
+    inner = _decoded(value) if isinstance(value, str) else value
+    if isinstance(inner, Mapping):
+        for key, item in inner.items():
+            own = is_secret_name(str(key))
+            yield from _leaves(str(key) if own else name, item, is_secret or own)
+    elif isinstance(inner, (list, tuple)):
+        for item in inner:
+            yield from _leaves(name, item, is_secret)
+    elif is_secret:
+        yield name, str(inner)
+    if is_secret and isinstance(value, str) and inner is not value:
+        yield name, value
+
+
+def _is_json(value: str) -> bool:
+    return value.lstrip().startswith(("{", "["))
+
+
+def _decoded(value: str) -> Any:
+    """Return the object or the list that a value is in JSON, or the value itself."""
+    if not _is_json(value):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _parts(name: str, value: str) -> Iterator[str]:
+    """Yield a value, its lines, and the keys in it; a word of a passphrase is none."""
+    whole = [value, *value.splitlines()]
+    keys = [] if _is_json(value) else _BORDER.split(value)
+    if not _MANY_NAMES.search(_plain(name)):
+        keys = [key for key in keys if not key.isalpha()]
+    for text in (text.strip() for text in (*whole, *keys)):
+        if len(text) >= SHORTEST and text not in _WORDS:
+            yield text

@@ -7,6 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import Self
 from urllib.parse import unquote
 
+from .invisible import INVISIBLE
+
+_INVISIBLE = re.compile(INVISIBLE)
+
 Span = tuple[int, int, str]  # where something begins and ends, and its name
 
 
@@ -53,7 +57,9 @@ class Shown:
 def _unescaped(text: str) -> str:
     """Return what an HTML entity, a percent-encoding or a backslash stands for."""
     if text.startswith("&"):
-        return html.unescape(text)
-    if text.startswith("%"):
-        return unquote(text)
-    return chr(int(text[2:], 16)) if len(text) > 2 else text[1:]
+        shown = html.unescape(text)
+    elif text.startswith("%"):
+        shown = unquote(text)
+    else:
+        shown = chr(int(text[2:], 16)) if len(text) > 2 else text[1:]
+    return _INVISIBLE.sub("", shown)
