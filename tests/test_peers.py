@@ -71,6 +71,13 @@ def test_nothing_differs(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows == [["toy", "1/1/0", "1/1/0", "0"]] * 2
 
 
+def test_suite_that_cannot_run_is_no_agreement(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both ways give the same then: nothing."""
+    _write("import no_such_module")
+    assert peers.main(["toy"]) == 1
+    assert "toy no test has passed; see toy-local.log: failed, warm not run" in capsys.readouterr().out
+
+
 def test_suite_that_hangs_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """It is not waited for."""
     monkeypatch.setattr(peers, "_SUITE_SECONDS", 1)
