@@ -66,9 +66,10 @@ def test_light_installation_says_what_to_install(light: Environment, tmp_path: P
     done = light(command, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, ""), done
     (line,) = done.stderr.splitlines()
-    assert re.fullmatch(
-        r"scillm-smoke: \w+ is not installed; run: \S+ .*'scillm-notebooks\[run\] @ file://\S+\.whl'.*", line
-    )
+    with_extra = r"uvx --from 'scillm-notebooks\[run\] @ file://\S+\.whl' scillm-smoke"  # the environment has no pip
+    assert re.fullmatch(rf"scillm-smoke: \w+ is not installed; run: {with_extra} {command}", line)
+    done = light("init", cwd=tmp_path)
+    assert re.fullmatch(f"Next: {with_extra} run", done.stdout.splitlines()[-1])
 
 
 def test_init_writes_a_project_that_passes_its_checks(full: Environment, tmp_path: Path) -> None:

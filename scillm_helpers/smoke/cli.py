@@ -47,7 +47,7 @@ def _status(argv: list[str] | None) -> int:
         if not extra.missing():
             bugs.report(error)
             return 1
-        _say(f"{error.name} is not installed; run: {extra.command()}")
+        _say(f"{error.name} is not installed; run: {extra.command(*(sys.argv[1:] if argv is None else argv))}")
         return 2
     except Exception as error:  # noqa: BLE001 - the last resort
         bugs.report(error)

@@ -21,12 +21,17 @@ def missing() -> list[str]:
     return [match[1] for line in requirements if (match := wanted.match(line)) and not _is_installed(match[1])]
 
 
-def command() -> str:
-    """Return the command that installs the extra, or where there is no pip, runs with it."""
+def command(*arguments: str) -> str:
+    """Return the command that installs the extra, or where there is no pip, runs `scillm-smoke` with it."""
     wanted = f"{DISTRIBUTION}[{EXTRA}]{_origin()}"
-    if find_spec("pip") is None:
-        return shlex.join(["uvx", "--from", wanted, "scillm-smoke"])
+    if not has_pip():
+        return shlex.join(["uvx", "--from", wanted, "scillm-smoke", *arguments])
     return shlex.join([sys.executable, "-m", "pip", "install", wanted])
+
+
+def has_pip() -> bool:
+    """Tell whether this environment can be installed into: what `uvx` makes has no pip."""
+    return find_spec("pip") is not None
 
 
 def _is_installed(package: str) -> bool:

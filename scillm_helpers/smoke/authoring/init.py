@@ -4,7 +4,6 @@ import shlex
 import subprocess
 import sys
 from argparse import Namespace
-from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
@@ -32,9 +31,10 @@ def init(arguments: Namespace) -> int:
     notebooks = sum(path.suffix == ".ipynb" for path in files)
     others = ", ".join(str(path) for path in files if path.suffix != ".ipynb")
     print(f"{label_of(folder)}: {notebooks} notebooks in notebooks/; {others}", flush=True)
-    status = _install(folder / REQUIREMENTS) if extra.missing() else 0
+    status = _install(folder / REQUIREMENTS) if extra.missing() and extra.has_pip() else 0
     if status == 0:
-        print(f"Next: {'' if folder == Path() else f'cd {shlex.quote(label_of(folder))}, then '}scillm-smoke run")
+        command = extra.command("run") if extra.missing() else "scillm-smoke run"
+        print(f"Next: {'' if folder == Path() else f'cd {shlex.quote(label_of(folder))}, then '}{command}")
     return status
 
 
@@ -77,9 +77,6 @@ def _write(folder: Path, files: dict[Path, str]) -> None:
 
 def _install(requirements: Path) -> int:
     """Install what the notebooks import into this Python's environment, and return the exit status."""
-    if find_spec("pip") is None:
-        print(f"Not installed yet: what the notebooks import. Run them with: {extra.command()} run")
-        return 0
     print(f"Installing what the notebooks import, from {label_of(requirements)}:", flush=True)
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes"]
     return subprocess.run([*command, "-r", requirements], check=False).returncode  # noqa: S603 - fixed words, a path
