@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Literal
 
-from .errors import AuthError, EndpointError, JsonReplyError, StreamError, UnknownModelError
+from .errors import AuthError, EndpointError, JsonReplyError, StreamCutError, StreamError, UnknownModelError
 
 Kind = Literal[
     "auth",
@@ -39,6 +39,8 @@ CAPABILITIES = {
     "tools": re.compile(r"\btools?\b|tool_choice|function call", re.IGNORECASE),
 }
 
+_CUT = "Stream ended before a finish_reason was received"  # in LiteLLM's `streaming_handler.py`
+
 TRANSIENT: frozenset[Kind] = frozenset({"rate_limit", "capacity", "timeout", "connection"})
 # What was asked has not been looked at, whatever it was: such a failure tells of the provider, or of the key.
 UNANSWERED: frozenset[Kind] = TRANSIENT | {"auth"}
@@ -56,6 +58,8 @@ def kind_of(error: BaseException) -> Kind:
         return "auth"
     if isinstance(error, UnknownModelError):
         return "bad_request"
+    if isinstance(error, StreamCutError) or is_cut(error):
+        return "bad_reply"
     if isinstance(error, (StreamError, EndpointError)):
         return kind_of(error.__cause__) if error.__cause__ is not None else "bad_reply"
     if isinstance(error, JsonReplyError):
@@ -69,6 +73,11 @@ def kind_of(error: BaseException) -> Kind:
 def is_transient(error: BaseException) -> bool:
     """Tell whether the same call may succeed a little later."""
     return kind_of(error) in TRANSIENT
+
+
+def is_cut(error: BaseException) -> bool:
+    """Tell whether LiteLLM says that a stream has ended without a finish reason; up to 1.108 it says nothing."""
+    return _is_of(sys.modules.get("openai"), "OpenAIError", error) and _CUT in str(error)
 
 
 def is_unsupported(error: BaseException, capability: str) -> bool:

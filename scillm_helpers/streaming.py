@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self
 
 from .errors import StreamCutError, StreamError
+from .kinds import is_cut
 
 
 class TextStream:
@@ -44,7 +45,7 @@ class TextStream:
     def finish_reason(self) -> str | None:
         """Return why the provider ended the reply, or None where it has not said.
 
-        LiteLLM adds a finish reason of its own, "stop", to a stream that was cut without one;
+        LiteLLM up to 1.108 adds a finish reason of its own, "stop", to a stream that was cut without one (newer versions raise);
         what the provider really sent stands in an attribute of its stream. (Of a stream that comes
         through LiteLLM's Router it stands nowhere: there a clean cut looks like an end.)
         """
@@ -160,6 +161,8 @@ class TextStream:
         return self._max_chunks is not None and self.chunks >= self._max_chunks
 
     def _broken(self, error: Exception) -> StreamError:
+        if is_cut(error):
+            return self._cut()
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         return StreamError(
             f"The stream broke after {self.chunks} chunks ({why}); call again, or keep `.text`.", self.text
@@ -167,10 +170,11 @@ class TextStream:
 
     def _require_finish_reason(self) -> None:
         if self.finish_reason is None:
-            message = (
-                f"The stream ended after {self.chunks} chunks without a finish reason; call again, or keep `.text`."
-            )
-            raise StreamCutError(message, self.text)
+            raise self._cut()
+
+    def _cut(self) -> StreamCutError:
+        message = f"The stream ended after {self.chunks} chunks without a finish reason; call again, or keep `.text`."
+        return StreamCutError(message, self.text)
 
 
 def close_plain(stream: Any) -> None:
@@ -182,7 +186,7 @@ def close_plain(stream: Any) -> None:
 
 
 def _is_routed(stream: Any) -> bool:
-    """Tell whether a stream is the Router's of LiteLLM 1.106: a generator around that of the provider."""
+    """Tell whether a stream is the Router's of LiteLLM: a generator around that of the provider."""
     inner = getattr(stream, "completion_stream", None)
     return inspect.isgenerator(inner) or inspect.isasyncgen(inner)
 

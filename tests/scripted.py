@@ -38,7 +38,8 @@ def serving() -> Iterator[ScriptedServer]:
 
         def do_POST(self) -> None:
             server.paths.append(self.path)
-            server.headers.append(dict(self.headers))
+            # Their case means nothing: the HTTP client of openai 3 writes them small.
+            server.headers.append({name.title(): value for name, value in self.headers.items()})
             server.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             server.answers.pop(0)(self)
 

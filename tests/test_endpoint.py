@@ -499,7 +499,7 @@ def _fanned_out(kind: str) -> Any:
         {"type": "array", "minItems": 10**8},
         {"type": "object", "minProperties": 10**7},
         {"minimum": 10**400},
-        {"minimum": 1e308, "multipleOf": 1e308},
+        {"minimum": 1.5e308, "multipleOf": 1e308},
         {"type": "string", "pattern": "[^\\x00-\\x7f]{3}"},
         {"type": "object", "properties": {f"a{i}": {"$ref": "#"} for i in range(20)}},
         _fanned_out("objects"),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from scillm_helpers.smoke.authoring import check, stored
@@ -56,3 +57,12 @@ def test_recap_leads_to_the_next(path: Path) -> None:
     linked = re.findall(r"\((\w+)\.ipynb\)", recap)
     assert linked
     assert [int(name[:2]) for name in linked] == [int(path.stem[:2]) + 1] or linked == ["01_setup"]
+
+
+def test_setup_shows_the_versions_that_are_pinned() -> None:
+    """nbval compares them with nothing: `make test-newest` has others."""
+    cells = nbformat.read(ROOT / "notebooks" / "01_setup.ipynb", as_version=4).cells
+    (shown,) = [cell.outputs[0].text for cell in cells if "import version" in cell.source]
+    pins = (ROOT / "requirements.txt").read_text().splitlines()
+    assert len(shown.splitlines()) == 3
+    assert {line.replace(" ", "==") for line in shown.splitlines()} <= set(pins)

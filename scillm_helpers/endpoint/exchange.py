@@ -52,7 +52,7 @@ def path_of(request: Request) -> str:
 
 def cannot(message: str, code: str) -> Problem:
     """Return the refusal of a request for which there is no recording, or can be none."""
-    # Not OpenAI's invalid_request_error: LiteLLM 1.106 makes a 400 of that, whatever the status.
+    # Not OpenAI's invalid_request_error: LiteLLM makes a 400 of that, whatever the status.
     return Problem(_FAILED_DEPENDENCY, message, type="recording_error", code=code)
 
 

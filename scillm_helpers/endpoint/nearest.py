@@ -12,7 +12,7 @@ from .cassettes import Cassette
 _SHOWN = 3  # differences
 _LONG = 40  # characters of a value
 _ABSENT = object()
-# LiteLLM 1.106 takes an error with these words for a rate limit, whatever its status, and calls again.
+# LiteLLM takes an error with these words for a rate limit, whatever its status, and calls again.
 _MISREAD = re.compile(r"rate[\s_-]*limit|service tier capacity", re.IGNORECASE)
 
 

@@ -80,7 +80,7 @@ class AssistantMessage(_Message):
     content: Content | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
-    # A client sends back what it got, and no reply has anything in these. The last is LiteLLM's own (1.106.2).
+    # A client sends back what it got, and no reply has anything in these. The last is LiteLLM's own.
     annotations: Annotated[list[Any], Field(max_length=0)] | None = Field(default=None, exclude=True)
     audio: None = Field(default=None, exclude=True)
     function_call: None = Field(default=None, exclude=True)
