@@ -38,15 +38,15 @@ class _Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         """Return what stays on one worker, in order (xdist calls this): a single test, or a file that shares something."""
         file = nodeid.partition("::")[0]
+        if file.endswith(".ipynb"):
+            return "notebooks"  # their kernels come from one zygote
         return file if _shares(self.config.rootpath / file) else nodeid
 
 
 @cache
 def _shares(file: Path) -> bool:
-    """Return whether the tests of a file share what takes long to make: a kernel, a fixture of the module, a cache."""
-    return file.suffix == ".ipynb" or bool(
-        re.search(r'^@(cache$|pytest.fixture\(scope="module")', file.read_text(), re.M)
-    )
+    """Return whether the tests of a file share what takes long to make: a fixture of the module, a cache."""
+    return bool(re.search(r'^@(cache$|pytest.fixture\(scope="module")', file.read_text(), re.M))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:

@@ -180,6 +180,7 @@ def test_markdown_cannot_be_broken_out_of() -> None:
 # Whole runs
 
 
+@pytest.mark.slow
 def test_all_models_of_the_embedded_endpoint(smoke: Smoke) -> None:
     """The matrix is printed and written as Markdown and JSON: text-only models have no vision, and that is no failure."""
     with_capabilities = sorted((ROOT / "notebooks").glob("0[1-5]_*.ipynb"))
@@ -257,6 +258,7 @@ def picky() -> Iterator[str]:
     behind.stop()
 
 
+@pytest.mark.slow
 def test_each_refusal_is_what_it_is(smoke: Smoke, picky: str) -> None:
     """Of four models each lacks, or fails at, something else."""
     live = {"CHUTES_API_BASE": picky, "CHUTES_API_KEY": "obviously-fake", "LITELLM_RETRY_AFTER": "0.01"}

@@ -51,6 +51,7 @@ def _run(smoke: Smoke, out: str, environ: dict[str, str]) -> tuple[dict[str, str
     return statuses, {name: [cell.get("outputs", []) for cell in copy.cells] for name, copy in copies.items()}
 
 
+@pytest.mark.slow
 def test_suite_is_replayed_with_the_endpoint_gone(smoke: Smoke) -> None:
     """Recorded once: the same statuses and the same outputs of every notebook, and nobody was asked."""
     upstream = serve.start(chunk_seconds=0)

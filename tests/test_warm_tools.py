@@ -22,6 +22,7 @@ from tests.warm import COLD, FORKED, Kernel, gone
 
 # Fails in a kernel that was not forked, or has not been preloaded.
 CHECK = f"import sys\nassert {FORKED}\nassert 'colorsys' in sys.modules\nprint('forked', 6 * 7)"
+pytestmark = pytest.mark.slow
 PLAIN = ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", "."]
 
 

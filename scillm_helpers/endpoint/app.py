@@ -36,12 +36,17 @@ class _Refused(Exception):
 
 
 def create_app(
-    api_key: str, log: RequestLog, faults: Faults, chunk_seconds: float, paced: bool, reset: Callable[[Client], None]
+    api_key: str,
+    log: RequestLog,
+    faults: Faults,
+    chunk_seconds: Callable[[], float],
+    paced: bool,
+    reset: Callable[[Client], None],
 ) -> Starlette:
     """Return the application.
 
-    Every route wants `Authorization: Bearer <api_key>`. `chunk_seconds` lie between the chunks
-    of a stream, so that it can be watched, and left early, like one that a model writes;
+    Every route wants `Authorization: Bearer <api_key>`. What `chunk_seconds` returns lies between the
+    chunks of a stream, so that it can be watched, and left early, like one that a model writes;
     `paced`, a whole reply takes as long as its stream. `reset` resets a client's connection.
     """
 
@@ -74,7 +79,7 @@ def create_app(
         if fault is not None and fault.name == OK:
             fault = None
         said = await run_in_threadpool(replies.reply, asked)
-        pause = chunk_seconds / BY_ID[said.model].speed
+        pause = chunk_seconds() / BY_ID[said.model].speed
         if fault is None and not asked.stream:
             if paced:
                 await asyncio.sleep(pause * said.usage["completion_tokens"])

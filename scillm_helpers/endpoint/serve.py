@@ -21,9 +21,12 @@ class Endpoint(Server):
 
     def __init__(self, port: int, chunk_seconds: float, paced: bool) -> None:
         """Start to serve, with a new random key."""
+        self.chunk_seconds = chunk_seconds  # may be changed: the next request has the new pace
         self.faults = faults = Faults()
         super().__init__(
-            lambda server: create_app(server.api_key, server.log, faults, chunk_seconds, paced, server.reset),
+            lambda server: create_app(
+                server.api_key, server.log, faults, lambda: self.chunk_seconds, paced, server.reset
+            ),
             port,
             MODELS[0].id,
         )
