@@ -35,8 +35,11 @@ KEYLESS := env CHUTES_API_BASE= CHUTES_API_KEY= CHUTES_MODEL= CHUTES_TEXT_MODEL=
 	LITELLM_MAX_RETRIES=3 LITELLM_RETRY_AFTER=1 LITELLM_TIMEOUT=45 \
 	SCILLM_ALLOW_STREAM_SMOKE=1 SCILLM_ALLOW_TOOLS_SMOKE=1
 
+# Twice as many as a small machine has cores: the tests wait for kernels, timeouts and endpoints much of their time.
+WORKERS := 4
+
 # What make test gives pytest.
-FAST := -n 3 -m 'not slow' --nbval tests notebooks
+FAST := -n $(WORKERS) -m 'not slow' --nbval tests notebooks
 
 # Not RUN, which is a stamp.
 RUNS ?= runs/latest
@@ -61,7 +64,7 @@ test: $(DEV)
 	$(KEYLESS) $(BIN)/python -m pytest $(FAST)
 
 test-all: $(DEV) $(OPENAI) $(SITE)
-	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
+	$(KEYLESS) $(BIN)/python -m pytest -n $(WORKERS) --nbval tests notebooks
 	$(KEYLESS) $(BIN)/python -m pytest -n 2 tests_browser
 
 test-browser: $(DEV) $(SITE)
@@ -82,7 +85,7 @@ test-newest:
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	$(INSTALL) --no-deps --target $(VENV)/openai-newest -r $(VENV)/names-openai.txt
 	$(BIN)/python -m pip list --disable-pip-version-check
-	$(KEYLESS) $(BIN)/python -m pytest -n 3 --nbval tests notebooks
+	$(KEYLESS) $(BIN)/python -m pytest -n $(WORKERS) --nbval tests notebooks
 
 # The suites of papermill, nbmake, nbval, ipykernel, jupyter_client and nbclient, or of PROJECTS='nbclient papermill'.
 test-peers: $(PEERS)

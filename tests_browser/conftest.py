@@ -12,10 +12,11 @@ from tests.conftest import ROOT
 from tests_browser.ends import StreamEnds
 from tests_browser.lab import Lab, environ_on, running
 from tests_browser.notebook import Notebook
-from tests_browser.pages import watched
+from tests_browser.pages import noted, watched
 from tests_browser.screenshots import Screenshots
 from tools import screenshot
 
+SIZE = {"viewport": {"width": 1280, "height": 900}}
 CHUNK_SECONDS = 0.25  # slower than ipykernel passes on what is printed: each 0.2 s
 
 
@@ -83,12 +84,23 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """Return an empty page; at the end it has asked nobody but this machine, and complained about nothing."""
-    with watched(browser, viewport={"width": 1280, "height": 900}) as opened:
+    with watched(browser, **SIZE) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def _lab_page(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
+    """Open one page for all notebooks of JupyterLab: from the second on, its scripts are there, and compiled."""
+    with noted(browser, **SIZE) as opened:
         yield opened
 
 
 @pytest.fixture
-def open_notebook(page: Page, lab: Lab) -> Iterator[Callable[[str], Notebook]]:
-    """Open a notebook of JupyterLab's folder; its kernel is ended after."""
+def open_notebook(_lab_page: tuple[Page, list[str]], lab: Lab) -> Iterator[Callable[[str], Notebook]]:
+    """Open a notebook of JupyterLab's folder; its kernel is ended after, and the page has complained about nothing."""
+    page, seen = _lab_page
     yield lambda name: Notebook(page, lab, name)
+    page.goto("about:blank")
     lab.end_kernels()
+    complaints, seen[:] = list(seen), []
+    assert complaints == []

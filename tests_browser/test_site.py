@@ -243,7 +243,7 @@ def test_phone_scrolls_code_and_nothing_else_sideways(visit: Callable[..., Page]
 
 def test_dead_link_fails_a_build_by_hand(site: Path, tmp_path: Path) -> None:
     """A page that leads nowhere is not published. Without the repository's address nothing leads to Binder; no run is needed."""
-    project = _project(tmp_path)
+    project = working_tree.copied(tmp_path)
     shutil.copytree(site.parent.parent / "runs", project / "runs", symlinks=True)
     lesson = project / "notebooks" / "01_setup.ipynb"
     for path in set(lesson.parent.glob("*.ipynb")) - {lesson}:
