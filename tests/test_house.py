@@ -50,7 +50,7 @@ def test_imports_follow_the_rules(path: Path) -> None:
     late = path.name == "cli.py"  # each command brings its own
     allowed = {
         "": {"scillm_helpers.endpoint.serve"} if path.name == "client.py" else set(),
-        "endpoint": _modules("bounded", "errors"),
+        "endpoint": _modules("atomic", "bounded", "errors"),
         "kernels": _modules("errors"),
         # It looks through what a notebook imports; what takes secrets out of its findings is handed to it.
         "doctor": _modules(
@@ -66,7 +66,7 @@ def test_imports_follow_the_rules(path: Path) -> None:
             "endpoint.serve",
         ),
         "playground": _modules("client", "errors", "figures", "images", "json_mode", "kinds", "prices", "streaming"),
-        "smoke": _modules("settings", "environment", "errors", "records", "kinds", "listing", "prices")
+        "smoke": _modules("atomic", "settings", "environment", "errors", "records", "kinds", "listing", "prices")
         | _modules("kernels.zygotes", "kernels.recipe", "endpoint.serve", "endpoint.log")
         | (_modules("doctor.command") if late else set()),
     }[wing]

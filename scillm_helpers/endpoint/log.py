@@ -8,6 +8,8 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .. import atomic
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -66,7 +68,7 @@ class RequestLog:
 
     def _append(self, entries: list[Entry]) -> None:
         if self._path is not None:
-            with self._path.open("a") as file:
+            with open(self._path, "a", opener=atomic.opener(self._path.parent)) as file:
                 file.writelines(self._clean(json.dumps(asdict(entry))) + "\n" for entry in entries)
 
 

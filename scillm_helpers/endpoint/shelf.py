@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from .. import atomic
 from ..errors import CassetteError
 from .canonical import Asked
 from .cassettes import Cassette, end, head, parse
@@ -14,7 +15,7 @@ from .cassettes import Cassette, end, head, parse
 def prepare(folder: Path) -> None:
     """Make the folder of a recording. Raises CassetteError where that cannot be, or nothing can be written to it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(folder, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise CassetteError(f"{folder} cannot be written to ({error.strerror}); choose another folder.") from error
@@ -24,23 +25,11 @@ def write(folder: Path, asked: Asked, texts: Iterable[str]) -> None:
     """Write a cassette of these answers, as a whole or not at all. Raises CassetteError where that cannot be."""
     path = folder / f"{asked.name}.yaml"
     try:
-        _replace(path, "".join([head(asked), *texts, end()]))
+        atomic.replace(path, "".join([head(asked), *texts, end()]).encode())
     except OSError as error:
         raise CassetteError(
             f"{path} cannot be written ({error.strerror}); see to the folder, and record again."
         ) from error
-
-
-def _replace(path: Path, content: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def read_all(folder: Path) -> list[Cassette]:

@@ -1,10 +1,9 @@
 """The files of a run: without secrets, and so that no reader, and no crash, ever finds half of one."""
 
-import os
-import tempfile
 import threading
 from pathlib import Path
 
+from .. import atomic
 from ..errors import RunError
 from . import bugs, folder
 from .labels import path_of
@@ -43,19 +42,7 @@ class Files:
         """
         path = self.folder / path_of(name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, content.encode(errors="replace"))
+            atomic.make_folder(path.parent, exist_ok=True)
+            atomic.replace(path, content.encode(errors="replace"))
         except OSError as error:
             raise RunError(f"{path} cannot be written ({error.strerror}); make room, and --resume the run.") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from .. import atomic
 from ..errors import UsageError
 from . import project
 
+_LOCK = ".lock"
 _ROOM = 1_000_000  # bytes that must be free to begin with: the reports of a small run
 
 
@@ -58,7 +60,7 @@ def create(out: Path | None, sources: Collection[Path]) -> Path:
         )
     try:
         folder = _new() if out is None else out
-        (folder / "notebooks").mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(folder / "notebooks", exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
         if out is None:
@@ -74,7 +76,8 @@ def create(out: Path | None, sources: Collection[Path]) -> Path:
 def held(folder: Path) -> Iterator[None]:
     """Keep other runs out of a run's folder; the lock goes with the process. Raises UsageError where one is in it."""
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        open(folder / _LOCK, "a", opener=atomic.opener(folder)).close()  # filelock sets a mode whatever the umask
+        with FileLock(folder / _LOCK, timeout=0):
             yield
     except Timeout as error:
         raise UsageError(f"{folder} is in use by a run; wait for it, or choose another --out.") from error
@@ -90,7 +93,7 @@ def _new() -> Path:
     for number in count(1):
         folder = project.runs() / (stamp if number == 1 else f"{stamp}-{number}")
         try:
-            folder.mkdir(parents=True)
+            atomic.make_folder(folder)
         except FileExistsError:
             continue
         return folder
