@@ -20,7 +20,7 @@ def how(process: Any, kills_before: int) -> str:
         return "the kernel died"
     if status >= 0:
         return f"the kernel exited with status {status}"
-    if status != -signal.SIGKILL:
+    if status != -9:  # SIGKILL, which Windows lacks
         return f"the kernel was killed ({_name(-status)})"
     if oom_kills() > kills_before:
         return "the kernel was killed (SIGKILL) while the system's OOM killer was at work: it ran out of memory"

@@ -3,6 +3,7 @@
 import logging
 import os
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,11 +87,11 @@ class SmokeEngine(Engine):  # type: ignore[misc]
 
 
 def _connection(file: Path) -> dict[str, str]:
-    """Return how a kernel is reached: by Unix sockets beside `file`, or by TCP where their paths would be too long.
+    """Return how a kernel is reached: by Unix sockets beside `file`, or by TCP on Windows and where their paths would be too long.
 
     A free TCP port may be taken before the kernel binds it.
     """
-    fits = len(os.fsencode(f"{file}-ipc-5")) <= _LONGEST_SOCKET
+    fits = sys.platform != "win32" and len(os.fsencode(f"{file}-ipc-5")) <= _LONGEST_SOCKET
     return {"transport": "ipc" if fits else "tcp", "connection_file": str(file)}
 
 

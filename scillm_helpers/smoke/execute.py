@@ -25,6 +25,7 @@ from .results import Case, CaseResult
 from .source import code_cells, digest, number
 from .templates import page
 
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows ends a process at once for SIGTERM
 _GRACE = 3.0  # seconds between asking a kernel to stop and killing it
 _SAVE_EVERY = 1.0  # seconds at least between writing an executed copy and writing it again
 
@@ -118,7 +119,7 @@ class Execution:
     def kill(self, why: Stop) -> None:
         """Kill the kernel at once."""
         if self._halt(why):
-            self._signal(signal.SIGKILL)
+            self._signal(_KILL)
 
     def _halt(self, why: Stop) -> bool:
         """Note why the case is stopped, unless that is known; tell whether it has not ended by itself."""
@@ -139,7 +140,7 @@ class Execution:
     def _interrupt(self) -> None:
         self._signal(signal.SIGINT)
         if not self._ended.wait(_GRACE):
-            self._signal(signal.SIGKILL)
+            self._signal(_KILL)
 
     def _signal(self, number: signal.Signals) -> None:
         manager = self._client.km if self._client is not None else None

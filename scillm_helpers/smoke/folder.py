@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -106,9 +107,17 @@ def _moment() -> str:
 
 def _point_latest(folder: Path) -> None:
     """Replace the link at one stroke, so that a reader always finds one."""
+    latest = folder.parent / "latest"
+    if sys.platform == "win32":  # which has no such stroke, and makes symbolic links for few users only
+        import _winapi
+
+        with suppress(FileNotFoundError):
+            latest.rmdir()  # the link, and not the run that it leads to
+        _winapi.CreateJunction(str(folder.absolute()), str(latest.absolute()))
+        return
     link = folder.parent / f".latest-{folder.name}"
     link.symlink_to(folder.name, target_is_directory=True)
-    os.replace(link, folder.parent / "latest")
+    os.replace(link, latest)
 
 
 def shown(folder: Path) -> Path:

@@ -6,6 +6,8 @@ or has only added to, is given to the next case: what was added is removed, and 
 
 import itertools
 import os
+import shutil
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -93,7 +95,7 @@ class _Place:
         links = {entry: f"{source}/{entry}" for entry in os.listdir(source) if entry != inner}
         os.mkdir(f"{self.root}{name}")
         for entry, target in links.items():
-            os.symlink(target, f"{self.root}{name}/{entry}")
+            _link(target, f"{self.root}{name}/{entry}")
         self.levels.append(_Level(source, name, links, listed))
 
     def is_current(self) -> bool:
@@ -140,6 +142,18 @@ class _Place:
         """Return what changes with every entry that is added, removed or replaced; and what no case may change."""
         seen = os.stat(f"{self.root}{level.name}", follow_symlinks=False)
         return seen.st_ctime_ns, seen.st_ino, seen.st_mode
+
+
+def _link(target: str, path: str) -> None:
+    """Link to a file or a folder; on Windows, which makes symbolic links for few users, by a junction or a copy."""
+    if sys.platform != "win32":
+        os.symlink(target, path)
+    elif os.path.isdir(target):
+        import _winapi
+
+        _winapi.CreateJunction(target, path)
+    else:
+        shutil.copy2(target, path)
 
 
 def _remove(entry: os.DirEntry[str]) -> None:

@@ -34,7 +34,8 @@ class _Enduring:
         try:
             yield
         except BlockingIOError:  # another program has made a shared pipe non-blocking, as Node.js does
-            os.set_blocking(self._stream.fileno(), True)
+            if sys.platform != "win32":
+                os.set_blocking(self._stream.fileno(), True)
             self.flush()
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno != errno.EPIPE:
