@@ -26,6 +26,7 @@ _SUITE_SECONDS = 1800
 _TEST_SECONDS = 200  # what takes longer hangs, and fails
 _OPTIONS = [
     *("-q", "-p", "no:cacheprovider", "--color=no", f"--timeout={_TEST_SECONDS}", "--timeout-method=signal"),
+    "--continue-on-collection-errors",
     # pytest-asyncio warns where it is unset, which is an error for most of the suites.
     *("-o", "asyncio_default_fixture_loop_scope=function"),
 ]
