@@ -46,7 +46,7 @@ class _Scheduling(LoadScopeScheduling):
 @cache
 def _shares(file: Path) -> bool:
     """Return whether the tests of a file share what takes long to make: a fixture of the module, a cache."""
-    return bool(re.search(r'^@(cache$|pytest.fixture\(scope="module")', file.read_text(), re.M))
+    return bool(re.search(r'^@(cache$|pytest.fixture\(scope="module")', file.read_text(encoding="utf-8"), re.M))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:

@@ -56,7 +56,7 @@ def main(count: int) -> None:
         os.chdir(folder)
         os.mkdir("notebooks")
         for name, text in one_calls(count).items():
-            with open(f"notebooks/{name}", "w") as file:
+            with open(f"notebooks/{name}", "w", encoding="utf-8") as file:
                 file.write(text)
         began = time.perf_counter()
         status = cli.main(["run", "--out", "out"])

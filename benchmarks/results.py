@@ -48,12 +48,12 @@ class Results:
 
     def write(self, path: Path) -> None:
         """Write the file whole."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> Results:
     """Read what `Results.write` has written."""
-    raw = json.loads(path.read_text())
+    raw = json.loads(path.read_text(encoding="utf-8"))
     raw["plan"] = Plan(**raw["plan"])
     raw["runs"] = [Run(**run | {"cost": Cost(**run["cost"])}) for run in raw["runs"]]
     return Results(**raw)

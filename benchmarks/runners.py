@@ -37,7 +37,7 @@ def execute(runner: Runner, notebooks: dict[str, str], folder: Path, environ: di
 
 def _check_all_passed(results: Path, count: int) -> None:
     """Raise CommandFailed if a case was skipped: its exit status tells only of failures."""
-    statuses = [case["status"] for case in json.loads(results.read_text())["cases"]]
+    statuses = [case["status"] for case in json.loads(results.read_text(encoding="utf-8"))["cases"]]
     if statuses != ["passed"] * count:
         raise CommandFailed(f"{OURS} was to pass {count} notebooks: {statuses}")
 

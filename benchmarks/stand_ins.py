@@ -78,7 +78,7 @@ class Connection:
 def measure(requests: int) -> dict[str, float]:
     """Return the median milliseconds of a request, for each stand-in."""
     with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        Path(folder, "fakellm.yaml").write_text(_FAKELLM)
+        Path(folder, "fakellm.yaml").write_text(_FAKELLM, encoding="utf-8")
         connections = {OURS: Connection(stack.enter_context(_ours()))}
         for name in _COMMANDS:
             connections[name] = Connection(stack.enter_context(_serving(name, Path(folder))))

@@ -50,7 +50,7 @@ def call(command: list[str], cwd: Path, environ: Mapping[str, str]) -> subproces
         process.start()
         process.join()
         assert process.exitcode is not None
-        out, err = (Path(path).read_text() if os.path.exists(path) else "" for path in written)
+        out, err = (Path(path).read_text(encoding="utf-8") if os.path.exists(path) else "" for path in written)
         return subprocess.CompletedProcess(["scillm-smoke", *command], process.exitcode, out, err)
 
 
@@ -96,6 +96,8 @@ def _main(
     os.environ.update(environ)
     for number, path in enumerate(written, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8")  # what Python takes where the environment names no locale
     if encoding := environ.get("PYTHONIOENCODING"):
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding=encoding, errors="strict")  # type: ignore[union-attr]

@@ -281,7 +281,7 @@ def test_system_without_cgroups_counts_nothing(tmp_path: Path) -> None:
 @pytest.fixture
 def small_cgroup() -> Iterator[Path]:
     """Return a cgroup with 700 MB of memory, where the user may make one."""
-    found = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    found = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()]
     mounts = {"memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), "": ("/sys/fs/cgroup", "memory.max")}
     mount, limit, path = next(
         ((*mounts[controllers], path) for _, controllers, path in found if controllers in mounts), ("/", "", "/")

@@ -171,7 +171,7 @@ def test_failed_adding_adds_nothing(path: Path) -> None:
 
 
 def _text(path: Path) -> None:
-    path.write_text("no database")
+    path.write_text("no database", encoding="utf-8")
 
 
 def _page(path: Path) -> None:

@@ -20,7 +20,7 @@ def _name(path: Path) -> str:
 
 def _imports(path: Path, late: bool = True) -> set[str]:
     """Return what of the project a module imports; without `late`, only at its top level."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     nodes = ast.walk(tree) if late else iter(tree.body)
     package = _name(path) if path.name == "__init__.py" else _name(path).rpartition(".")[0]
     found: set[str] = set()

@@ -78,7 +78,7 @@ def _descriptors(pid: int) -> dict[str, str]:
 def _watched(pid: int) -> list[int]:
     """Return the processes that a process has a pidfd of."""
     numbers = [number for number, name in _descriptors(pid).items() if name == "anon_inode:[pidfd]"]
-    told = [Path(f"/proc/{pid}/fdinfo/{number}").read_text() for number in numbers]
+    told = [Path(f"/proc/{pid}/fdinfo/{number}").read_text(encoding="utf-8") for number in numbers]
     return [int(found.group(1)) for text in told if (found := re.search(r"^Pid:\s*(-?\d+)", text, re.MULTILINE))]
 
 

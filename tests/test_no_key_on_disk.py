@@ -164,7 +164,7 @@ def test_short_secret_is_told(smoke: Smoke) -> None:
 def _written_to_files(log: Path) -> dict[str, bytes]:
     """Return what was written to each regular file, from strace's log."""
     written: dict[str, bytes] = {}
-    for line in log.read_text().splitlines():
+    for line in log.read_text(encoding="utf-8").splitlines():
         match = re.match(r"\d+ +p?writev?\w*\(\d+<([^>]*)>(?:\(deleted\))?, (.*)", line)
         assert match or "resumed>" in line or "+++" in line, line[:300]
         path = _unescaped(match[1]).decode() if match else ""
@@ -186,9 +186,9 @@ def _held(forms: list[bytes], content: bytes) -> list[bytes]:
 def _compressed_texts(notebook: Path) -> list[str]:
     """Return what the pictures of a notebook say beside their pixels."""
     said = []
-    for encoded in re.findall(r"iVBORw0KGgo[A-Za-z0-9+/=]+", notebook.read_text()):
+    for encoded in re.findall(r"iVBORw0KGgo[A-Za-z0-9+/=]+", notebook.read_text(encoding="utf-8")):
         with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
             image.load()
             said += [str(value) for value in image.info.values()]
-    assert "iVBORw0KGgo" in notebook.read_text()
+    assert "iVBORw0KGgo" in notebook.read_text(encoding="utf-8")
     return said

@@ -23,7 +23,7 @@ LOCKS = {
 
 def _lines(path: Path) -> list[str]:
     """Return the requirements of a file, each with its hashes in one line."""
-    joined = path.read_text().replace("\\\n", " ")
+    joined = path.read_text(encoding="utf-8").replace("\\\n", " ")
     return [line for line in joined.splitlines() if line.strip() and not line.startswith(("#", "-r "))]
 
 

@@ -48,7 +48,7 @@ def _suites(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _write(tests: str) -> None:
     Path("toy/tests").mkdir(parents=True)
-    Path("toy/tests/test_toy.py").write_text(tests)
+    Path("toy/tests/test_toy.py").write_text(tests, encoding="utf-8")
 
 
 def test_what_differs_is_named(capsys: pytest.CaptureFixture[str]) -> None:

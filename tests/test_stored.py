@@ -64,7 +64,7 @@ def _nbval(path: Path) -> subprocess.CompletedProcess[str]:
 
 def test_only_what_truly_varies_may_differ(notebook: Path) -> None:
     """A measured time may; it is there, and it was another one."""
-    assert "ttft_s" in notebook.read_text()
+    assert "ttft_s" in notebook.read_text(encoding="utf-8")
     done = _nbval(notebook)
     assert done.returncode == 0, done.stdout
 
@@ -76,7 +76,7 @@ def test_anything_else_that_differs_fails(notebook: Path) -> None:
         head, mark, tail = outputs.rpartition(stored)
         assert mark, "the notebook does not hold what this test changes"
         outputs = head + other + tail
-    notebook.write_text(outputs)
+    notebook.write_text(outputs, encoding="utf-8")
     done = _nbval(notebook)
     assert done.returncode == 1, done.stdout
     assert "3 failed" in done.stdout

@@ -20,7 +20,7 @@ def _python(code: str, file: Path, **streams: int | None) -> tuple[int, str, str
     """Run code in a process, and return its exit status, what it wrote to stderr, and the errors that it noted."""
     source = PRINT.format(code) + CAREFUL.format(str(file))
     done = subprocess.run([sys.executable, "-c", source], stderr=subprocess.PIPE, text=True, check=False, **streams)  # type: ignore[call-overload]
-    return done.returncode, done.stderr, file.read_text()
+    return done.returncode, done.stderr, file.read_text(encoding="utf-8")
 
 
 def test_closed_pipe_is_no_error(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_closed_pipe_is_no_error(tmp_path: Path) -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="it needs /dev/full")
 def test_full_disk_is_noted(tmp_path: Path) -> None:
     """What is lost is reported, after all has been done."""
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         told = _python("[print('x' * 1000) for _ in range(1000)]", tmp_path / "lost", stdout=full.fileno())
     assert told == (0, "", "['No space left on device']\n")
 
@@ -121,6 +121,6 @@ def test_bug_is_a_line_and_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert line.startswith("scillm-smoke: this is a bug of scillm-smoke (RuntimeError); ")
     assert line.endswith(" has the details, please report it.\n")
     details = Path(line.split("; ")[1].split(" has the")[0])
-    assert "RuntimeError: [redacted OTHER_API_KEY]" in details.read_text()
-    assert "not-to-be-told" not in details.read_text()
+    assert "RuntimeError: [redacted OTHER_API_KEY]" in details.read_text(encoding="utf-8")
+    assert "not-to-be-told" not in details.read_text(encoding="utf-8")
     details.unlink()

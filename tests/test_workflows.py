@@ -169,7 +169,7 @@ def test_schema_accepts_the_workflows(schema: str) -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflow_keeps_the_rule(path: Path, rule: Callable[[str], bool]) -> None:
     """Each rule says what it wants."""
-    assert rule(path.read_text())
+    assert rule(path.read_text(encoding="utf-8"))
 
 
 def test_workflows_are_these_four() -> None:
@@ -274,7 +274,9 @@ def test_rule_notices_a_mistake_of_the_publisher(old: str, new: str) -> None:
 
 def _runs(path: Path, job: str) -> list[str]:
     return [
-        step["run"] for name, step in steps(YAML(typ="safe").load(path.read_text())) if name == job and "run" in step
+        step["run"]
+        for name, step in steps(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
+        if name == job and "run" in step
     ]
 
 

@@ -89,7 +89,7 @@ SUITES = [
 def _done(command: list[str], cwd: Path, environ: dict[str, str], log: Path) -> bool:
     """Run a command to its end, and tell whether it came in time; what it has started, and left behind, is killed."""
     with (
-        log.open("w") as out,
+        log.open("w", encoding="utf-8") as out,
         subprocess.Popen(  # noqa: S603
             command,
             cwd=cwd,

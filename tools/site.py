@@ -49,7 +49,7 @@ def build(site: Path, report: Path) -> None:
         source = Path(folder)
         for path in notebooks:
             shutil.copy(path, source)
-        (source / "index.md").write_text(front_page(map(Lesson.of, notebooks)))
+        (source / "index.md").write_text(front_page(map(Lesson.of, notebooks)), encoding="utf-8")
         sphinx = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--quiet", "--conf-dir"]
         subprocess.run([*sphinx, _CONFIGURATION, "-d", source / "doctrees", source, site], check=True)  # noqa: S603
     (site / "notebooks").mkdir()
@@ -60,7 +60,7 @@ def build(site: Path, report: Path) -> None:
 
 def front_page(lessons: Iterable[Lesson]) -> str:
     """Return the front page, in Markdown."""
-    template = (_CONFIGURATION / "index.md.j2").read_text()
+    template = (_CONFIGURATION / "index.md.j2").read_text(encoding="utf-8")
     return Environment(undefined=StrictUndefined, autoescape=False).from_string(template).render(lessons=list(lessons))  # noqa: S701
 
 

@@ -24,7 +24,7 @@ _METADATA = {
 
 def execute_in_place(path: Path) -> bool:
     """Execute the notebook at `path` and return whether its file changed. Raises CellExecutionError."""
-    before = path.read_text()
+    before = path.read_text(encoding="utf-8")
     stored = nbformat.reads(before, as_version=4)
     fresh = nbformat.reads(before, as_version=4)
     resources = {"metadata": {"path": str(path.parent)}}
@@ -37,7 +37,7 @@ def execute_in_place(path: Path) -> bool:
     fresh.metadata = nbformat.from_dict(_METADATA)  # versions of this machine's Python stay out
     stamp(fresh)
     after: str = nbformat.writes(fresh) + "\n"
-    path.write_text(after)
+    path.write_text(after, encoding="utf-8")
     return after != before
 
 

@@ -68,7 +68,7 @@ class RequestLog:
 
     def _append(self, entries: list[Entry]) -> None:
         if self._path is not None:
-            with open(self._path, "a", opener=atomic.opener(self._path.parent)) as file:
+            with open(self._path, "a", opener=atomic.opener(self._path.parent), encoding="utf-8") as file:
                 file.writelines(self._clean(json.dumps(asdict(entry))) + "\n" for entry in entries)
 
 

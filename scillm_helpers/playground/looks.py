@@ -12,7 +12,7 @@ from .explaining import Notice
 from .form import Picture
 from .markdown import to_html
 
-STYLE = f"<style>{(Path(__file__).parent / 'style.css').read_text()}</style>"
+STYLE = f"<style>{(Path(__file__).parent / 'style.css').read_text(encoding='utf-8')}</style>"
 LOST = "The kernel has restarted: run all cells to go on; the conversation is kept."
 _THUMBNAIL = (320, 160)  # pixels
 _STATES: dict[State, str] = {"streaming": "", "whole": "", "stopped": "Stopped.", "failed": "Not whole."}

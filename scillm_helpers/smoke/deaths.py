@@ -34,7 +34,7 @@ def oom_kills(own: Path = _OWN, cgroups: Path = _CGROUPS) -> int:
     `memory.oom_control` in that of v1.
     """
     with suppress(OSError, ValueError):
-        for line in own.read_text().splitlines():
+        for line in own.read_text(encoding="utf-8").splitlines():
             number, controllers, path = line.split(":", 2)
             if number == "0":
                 found = _counted(cgroups, path, "memory.events")
