@@ -35,7 +35,7 @@ def test_file_is_as_private_as_its_folder(tmp_path: Path, umask: int, folder: in
         for path in (place / "a", place / "notebooks" / "b"):
             atomic.replace(path, b"1")
             atomic.replace(path, b"2")
-        with open(place / "c", "a", opener=atomic.opener(place)):
+        with open(place / "c", "a", encoding="utf-8", opener=atomic.opener(place)):
             pass
     finally:
         os.umask(before)
