@@ -9,7 +9,7 @@ from rich.console import Console
 
 from .checks import CHECKS, Examination
 from .environment import admitted
-from .findings import Diagnosis
+from .findings import Diagnosis, printable
 from .patient import Patient
 from .show import show
 
@@ -53,4 +53,4 @@ def _redacted(diagnosis: Diagnosis, patient: Patient, cleaner: Callable[..., Cle
     if len(key) >= _SHORTEST:
         for check in told["checks"]:
             check |= {name: check[name].replace(key, f"[redacted {_KEY}]") for name in ("seen", "means")}
-    return told
+    return printable(told)

@@ -83,3 +83,12 @@ def excerpt(text: str) -> str:
     """Return what an endpoint has said in one short line, with nothing in it that a terminal would obey."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def printable(value: Any) -> Any:
+    """Return a JSON value with U+FFFD in place of what a terminal would obey: a model may have any name."""
+    if isinstance(value, str):
+        return "".join(letter if letter.isprintable() or letter in "\n\xa0\u3000" else "\ufffd" for letter in value)
+    if isinstance(value, Mapping):
+        return {name: printable(inner) for name, inner in value.items()}
+    return [printable(inner) for inner in value] if isinstance(value, (list, tuple)) else value

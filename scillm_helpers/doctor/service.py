@@ -191,4 +191,4 @@ def _wait(answer: Answer) -> str:
 
 
 def _some(listed: list[str]) -> str:
-    return ", ".join(listed[:3]) + (", ..." if len(listed) > 3 else "")
+    return ", ".join(map(excerpt, listed[:3])) + (", ..." if len(listed) > 3 else "")

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -266,7 +267,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         ) from error
     try:
         for name, value in server.environ.items():
-            print(f"export {name}={value}", flush=True)
+            print(f"export {name}={_quoted(value)}", flush=True)
         server.wait()
     finally:
         server.stop()
@@ -280,6 +281,19 @@ def _init(arguments: argparse.Namespace) -> int:
     from .authoring import init
 
     return init.init(arguments)
+
+
+def _quoted(value: str) -> str:
+    """Return a value as a shell reads it, and with nothing in it that a terminal would obey: a model may have any name."""
+    if value.isprintable():
+        return shlex.quote(value)
+    plain = value.replace("\\", r"\\").replace("'", r"\'")
+    letters = (letter if letter.isprintable() else _as_bytes(letter) for letter in plain)
+    return f"$'{''.join(letters)}'"
+
+
+def _as_bytes(letter: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode(errors="replace"))
 
 
 def _new(arguments: argparse.Namespace) -> int:
