@@ -77,9 +77,8 @@ def create(out: Path | None, sources: Collection[Path]) -> Path:
 def held(folder: Path) -> Iterator[None]:
     """Keep other runs out of a run's folder; the lock goes with the process. Raises UsageError where one is in it."""
     try:
-        open(
-            folder / _LOCK, "a", encoding="utf-8", opener=atomic.opener(folder)
-        ).close()  # filelock sets a mode whatever the umask
+        # filelock sets a mode whatever the umask.
+        open(folder / _LOCK, "a", encoding="utf-8", opener=atomic.opener(folder)).close()
         with FileLock(folder / _LOCK, timeout=0):
             yield
     except Timeout as error:
