@@ -22,7 +22,7 @@ from .outcome import End, Stop, asks_to_exit, outcome, records, unsupported, usa
 from .places import Places
 from .plan import InvalidNotebook
 from .results import Case, CaseResult
-from .source import code_cells, digest, number
+from .source import check_shape, code_cells, digest, number
 from .templates import page
 
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows ends a process at once for SIGTERM
@@ -172,6 +172,7 @@ class Execution:
 
     def begins(self, notebook: Any, client: PapermillNotebookClient) -> bool:
         """Take hold of the notebook and its client (the engine calls this)."""
+        check_shape(notebook)
         self._notebook, self._client = notebook, client
         notebook.metadata.papermill["input_path"] = self.case.notebook.name
         self._digest = digest(notebook)

@@ -9,6 +9,17 @@ def code_cells(notebook: Any) -> list[Any]:
     return [] if notebook is None else [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def check_shape(notebook: Any) -> None:
+    """Raise ValueError for a notebook whose cells are not of the shape that all here relies on: papermill reads any."""
+    for cell in notebook.cells:
+        parts = {"cell_type": str, "source": str, "metadata": dict}
+        if cell.get("cell_type") == "code":
+            parts["outputs"] = list
+        for name, kind in parts.items():
+            if not isinstance(cell.get(name), kind):
+                raise ValueError(f"a cell without a valid {name}")
+
+
 def digest(notebook: Any) -> str:
     """Return what tells whether a notebook's code has changed: 12 hexadecimal digits."""
     sources = "\0".join(cell.source for cell in code_cells(notebook))
