@@ -101,7 +101,9 @@ def _python(code: str) -> None:
 
 
 def _curl(code: str) -> None:
-    done = subprocess.run(["bash", "-eu", "-o", "pipefail", "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", code.encode()], capture_output=True, text=True, check=False
+    )
     print(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
 

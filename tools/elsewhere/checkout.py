@@ -68,7 +68,7 @@ def _commit(copy: Path, home: Path, user: User) -> None:
     """Make a repository of the copy, as the tests have one; a worktree's belongs to somebody else."""
     if git := shutil.which("git"):
         environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
+        # Only root may become somebody else, or drop groups.
+        become = {"user": user.uid, "group": user.gid, "extra_groups": ()} if os.geteuid() == 0 else {}
         for command in (("init", "-q"), ("add", "-A"), _COMMIT):
-            subprocess.run(  # noqa: S603
-                [git, *command], cwd=copy, env=environ, check=True, user=user.uid, group=user.gid, extra_groups=()
-            )
+            subprocess.run([git, *command], cwd=copy, env=environ, check=True, **become)  # type: ignore[call-overload]  # noqa: S603
