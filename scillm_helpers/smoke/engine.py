@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ _LONGEST_SOCKET = 103  # bytes of a Unix socket's path: macOS takes the fewest
 
 # Where an output is no valid one, nbclient leaves a task of its own behind, and asyncio would say so on the terminal.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+# papermill takes a line end in a name for its end.
+warnings.filterwarnings("ignore", message="the file is not specified with any extension", category=UserWarning)
 
 _KERNEL_ARGUMENTS = [
     # The kernel tells the kind of its failures, and bounds its outputs.
