@@ -139,7 +139,7 @@ def test_killed_run_leaves_folders_that_the_next_removes(smoke: Smoke) -> None:
     write(smoke.folder / "a.ipynb", f"open({str(begun)!r}, 'w').close()\nimport time; time.sleep(600)")
     write(smoke.folder / "b.ipynb", "1")
     process = smoke.start("a.ipynb", TMPDIR=str(temporary))
-    until(begun.exists, 300)
+    until(begun.exists)
     kernels = psutil.Process(process.pid).children(recursive=True)
     (folder,) = (path for path in temporary.glob("scillm-run-*") if path.is_dir())
     other = smoke.folder / "other"

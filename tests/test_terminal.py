@@ -46,7 +46,8 @@ def test_closed_descriptors_are_not_given_to_files(tmp_path: Path, closed: str) 
     code = PRINT.format(f"f = open({str(tmp_path / 'file')!r}, 'w'); print('out'); print('err', file=sys.stderr)")
     script = tmp_path / "script.py"
     script.write_text(code)
-    done = subprocess.run(["sh", "-c", f"{sys.executable} {script} {closed}"], capture_output=True, check=False)
+    command = ["sh", "-c", f'"$0" "$1" {closed}', sys.executable, script]
+    done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done
     assert (tmp_path / "file").read_text() == ""
 
@@ -69,9 +70,9 @@ def test_run_outlives_its_reader(smoke: Smoke) -> None:
     for name, source in (("a", "1"), ("é", "raise ValueError('日本')"), ("z", "1")):
         write(smoke.folder / "notebooks" / f"{name}.ipynb", source)
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
-    command = f"{' '.join(SMOKE)} run --jobs 1 | head -2; exit ${{PIPESTATUS[0]}}"
+    command = ["bash", "-c", '"$@" run --jobs 1 | head -2; exit ${PIPESTATUS[0]}', "bash", *SMOKE]
     environ = smoke.environ | {"SCILLM_WARM_PRELOAD": "json"} | ascii_only
-    done = subprocess.run(["bash", "-c", command], cwd=smoke.folder, env=environ, capture_output=True, check=False)
+    done = subprocess.run(command, cwd=smoke.folder, env=environ, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (1, b""), done
     assert len(done.stdout.splitlines()) == 2
     cases = json.loads((smoke.folder / "runs" / "latest" / "results.json").read_bytes())["cases"]
