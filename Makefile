@@ -12,6 +12,9 @@
 #   history-import    rebuilds runs/history.sqlite from the results.json files in RESULTS=DIR
 # summary and issues read runs/latest, or the folders of RUNS='runs/A runs/B' or RUNS='runs/2*'.
 
+# A container's image may forbid it: each of the hundreds of processes would compile what it imports.
+export PYTHONDONTWRITEBYTECODE :=
+
 PYTHON ?= python3
 VENV := .venv
 BIN = $(VENV)/bin
