@@ -157,6 +157,7 @@ $(VENV)/.created:
 $(RUN): $(VENV)/.created requirements/lock.txt pyproject.toml
 	@echo "Installing what the notebooks import into $(VENV), with $(if $(UV),uv,pip: a minute or two)."
 	$(INSTALL) --require-hashes -r requirements/lock.txt
+	@rm -rf scillm_notebooks.egg-info # left by setuptools in older clones, and read in place of today's metadata
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -33,7 +33,9 @@ def _recording(record: str) -> str:
 def test_every_case_has_a_true_status_whatever_its_neighbours_do(smoke: Smoke) -> None:
     """One run of notebooks that once took it down: each has the status that it has alone."""
     notebooks = smoke.folder / "notebooks"
-    deep = "d = []\nfor _ in range(700): d = [d]\n"
+    deep = "d = []\nfor _ in range({}): d = [d]\n"
+    display = "display({'application/json': d, 'text/plain': ''}, raw=True)"
+    too_deep = "the cell displays what no notebook can hold; look at its outputs."
     wanted = {
         (b"good.ipynb", ("1",)): ("passed", None),
         (b"L" * 240 + b".ipynb", ("1",)): ("passed", None),
@@ -50,9 +52,9 @@ def test_every_case_has_a_true_status_whatever_its_neighbours_do(smoke: Smoke) -
         (b"surrogate.ipynb", ("1", "print('\ud800')")): (
             "failed", "half a character (a lone surrogate) cannot be sent to a kernel.",
         ),
-        (b"deep.ipynb", (deep + _recording("{'check': 'x', 'ok': True, 'deep': d}"),)): (
-            "failed", "the cell displays what no notebook can hold; look at its outputs.",
-        ),
+        (b"deep.ipynb", (deep.format(700) + _recording("{'check': 'x', 'ok': True, 'deep': d}"),)): ("failed", too_deep),
+        **{(b"deep-%d.ipynb" % levels, (deep.format(levels) + display,)): ("failed", too_deep) for levels in (100, 250, 450)},
+        (b"deep-90.ipynb", (deep.format(90) + display,)): ("passed", None),
         (b"support.ipynb", (_recording("{'check': 'failure', 'ok': False, 'unsupported': True}"),)): ("passed", None),
     }  # fmt: skip
     for name, sources in wanted:

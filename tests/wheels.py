@@ -13,6 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
+from tests.polling import PATIENCE
 
 _HERE = Path(sysconfig.get_path("purelib"))
 
@@ -39,7 +40,7 @@ class Environment:
     def __call__(self, *arguments: str, cwd: Path, entry: str = "scillm-smoke") -> subprocess.CompletedProcess[str]:
         """Run its command."""
         command = [Path(sysconfig.get_path("scripts", "venv", {"base": str(self.folder)})) / entry, *arguments]
-        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def light(folder: Path, wheel: Path) -> Environment:

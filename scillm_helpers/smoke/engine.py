@@ -18,6 +18,7 @@ from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
 
 from . import warm
+from .source import is_deep
 
 NAME = "scillm-smoke"
 _LONGEST_SOCKET = 103  # bytes of a Unix socket's path: macOS takes the fewest
@@ -129,6 +130,12 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         """Connect to the kernel that has been started (nbclient calls this)."""
         self._watcher.kernel_started(getattr(self.km.provisioner, "process", None))
         return super().start_new_kernel_client()
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        """Take a message of the kernel (nbclient calls this). Raises RecursionError for one nested too deeply."""
+        if is_deep(msg["content"]):
+            raise RecursionError("an output is nested too deeply")
+        return super().process_message(msg, cell, cell_index)
 
     def execute_cell(self, cell: Any, cell_index: int) -> Any:
         """Execute a cell (papermill calls this)."""

@@ -3,6 +3,10 @@
 import hashlib
 from typing import Any
 
+_DEEPEST = (
+    100  # levels of lists and objects; the libraries that read and write notebooks recurse, and Python has a limit
+)
+
 
 def code_cells(notebook: Any) -> list[Any]:
     """Return the code cells of a notebook; none where it could not even be read."""
@@ -11,6 +15,8 @@ def code_cells(notebook: Any) -> list[Any]:
 
 def check_shape(notebook: Any) -> None:
     """Raise ValueError for a notebook whose cells are not of the shape that all here relies on: papermill reads any."""
+    if is_deep(notebook):
+        raise ValueError("it is nested too deeply")
     for cell in notebook.cells:
         parts = {"cell_type": str, "source": str, "metadata": dict}
         if cell.get("cell_type") == "code":
@@ -18,6 +24,17 @@ def check_shape(notebook: Any) -> None:
         for name, kind in parts.items():
             if not isinstance(cell.get(name), kind):
                 raise ValueError(f"a cell without a valid {name}")
+
+
+def is_deep(value: Any) -> bool:
+    """Return whether JSON is nested too deeply to be handled."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = (part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer))
+        level = [part for part in inner if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def digest(notebook: Any) -> str:
