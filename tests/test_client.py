@@ -206,7 +206,7 @@ def test_base_that_lists_nothing_is_one_line(scripted: ScriptedServer, status: i
         scripted.client(CHUTES_MODEL="")
 
 
-@pytest.mark.parametrize("httpx", ["1", "0"])
+@pytest.mark.parametrize("httpx", ["1", pytest.param("0", marks=pytest.mark.slow)])
 def test_exit_is_silent_on_both_transports(tmp_path: Path, httpx: str) -> None:
     """No "Unclosed client session", no warning, after a call, an early break and a loop that ended."""
     script = tmp_path / "script.py"

@@ -88,6 +88,7 @@ class TestThings:
 """
 
 
+@pytest.mark.slow
 def test_failed_tests_are_listed_with_their_conditions(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """By names that pytest takes; exit status 1. The tests that pass everywhere are counted."""
     path = tmp_path / "test_width.py"

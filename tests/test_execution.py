@@ -47,7 +47,7 @@ LATE = {
 }
 
 
-@pytest.mark.parametrize("option", ["--deadline", "--cell-deadline"])
+@pytest.mark.parametrize("option", [pytest.param("--deadline", marks=pytest.mark.slow), "--cell-deadline"])
 def test_timeout_names_the_cell_that_returns_after_the_interrupt(smoke: Smoke, option: str) -> None:
     """However the cell takes the interrupt, it is the one that was not done, and no later cell is run."""
     for name, source in LATE.items():
@@ -59,6 +59,7 @@ def test_timeout_names_the_cell_that_returns_after_the_interrupt(smoke: Smoke, o
         assert smoke.copy(name)[2].outputs == []
 
 
+@pytest.mark.slow
 def test_timeout_of_the_last_cell_is_one_though_it_returns(smoke: Smoke) -> None:
     """The notebook was not done in time, whatever it did then."""
     write(smoke.folder / "a.ipynb", LATE["caught"])
@@ -78,7 +79,7 @@ DEATHS = {
 }
 
 
-@pytest.mark.parametrize("provisioner", ["scillm-warm", "local-provisioner"])
+@pytest.mark.parametrize("provisioner", ["scillm-warm", pytest.param("local-provisioner", marks=pytest.mark.slow)])
 def test_dead_kernel_names_signal_or_status(smoke: Smoke, provisioner: str) -> None:
     """Warm or cold."""
     for number, death in enumerate(DEATHS):

@@ -66,12 +66,14 @@ def test_process_of_multiprocessing_starts_kernels() -> None:
         _works()
 
 
+@pytest.mark.slow
 def test_fork_of_a_fork_starts_kernels() -> None:
     """Each generation has zygotes of its own."""
     _works()
     _in_fork(lambda: (_works(), _in_fork(_works))[0])
 
 
+@pytest.mark.slow
 def test_workers_of_a_pool_start_kernels_side_by_side() -> None:
     """Their event loops are copies of one, which share what wakes them (nbclient's test_many_parallel_notebooks)."""
     _, ours = _add(1, 1)
@@ -100,6 +102,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_child_of_a_bare_fork_ends_as_any_program() -> None:
     """It starts a kernel and leaves; the parent's kernel and zygote go on, and nobody is warned of anything."""
     options = ["-W", "error", "-W", "ignore::DeprecationWarning", "-W", "ignore:unclosed:ResourceWarning"]
@@ -158,6 +161,7 @@ def test_living_fork_keeps_neither_zygote_nor_kernel(own: zygotes.Zygotes, tmp_p
         child.join()
 
 
+@pytest.mark.slow
 def test_fork_during_a_launch_launches_too(
     own: zygotes.Zygotes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +197,7 @@ def test_fork_while_another_thread_waits_for_a_kernel() -> None:
         assert process.poll() == 3
 
 
+@pytest.mark.slow
 def test_zygotes_of_a_fork_end_with_it(tmp_path: Path) -> None:
     """However it ends, and while its parent goes on."""
     with Kernel() as kernel:

@@ -333,6 +333,7 @@ def test_resumed_run_is_one(smoke: Smoke) -> None:
     assert (result.status, result.run.id) == ("passed", (smoke.folder / "runs" / "latest").resolve().name)
 
 
+@pytest.mark.slow
 def test_interrupted_run_is_added(smoke: Smoke) -> None:
     """What had finished counts, the rest was not run."""
     begun = smoke.folder / "begun"
@@ -350,6 +351,7 @@ def test_interrupted_run_is_added(smoke: Smoke) -> None:
         assert [identity.name for identity in history.identities()] == ["a"]
 
 
+@pytest.mark.slow
 def test_runs_end_at_once(smoke: Smoke) -> None:
     """Two runs in one place do not tear the history."""
     write(smoke.folder / "notebooks" / "a.ipynb", "1")

@@ -18,7 +18,7 @@ from scillm_helpers.kernels.process import KernelProcess
 from tests.polling import PATIENCE, until
 from tests.warm import COLD, FORKED, WARM, Kernel, gone
 
-BOTH = pytest.mark.parametrize("provisioner", [COLD, WARM])
+BOTH = pytest.mark.parametrize("provisioner", [pytest.param(COLD, marks=pytest.mark.slow), WARM])
 # Modules that have drawn random numbers before the kernels are forked.
 _DRAWN = """
 import random, secrets, tempfile, uuid

@@ -10,7 +10,7 @@ from tests.harness import write
 from tests.polling import PATIENCE
 
 
-@pytest.mark.parametrize("provisioner", ["local-provisioner", "scillm-warm"])
+@pytest.mark.parametrize("provisioner", [pytest.param("local-provisioner", marks=pytest.mark.slow), "scillm-warm"])
 def test_dead_kernel_fails_its_cell_at_once(tmp_path: Path, provisioner: str) -> None:
     """nbval by itself would wait for 2000 s; here the cell is named, with its source."""
     death = "import os, time\nos.kill(os.getpid(), 9)\ntime.sleep(99)"

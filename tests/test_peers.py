@@ -63,6 +63,7 @@ def test_what_differs_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_nothing_differs(capsys: pytest.CaptureFixture[str]) -> None:
     """All suites run, where none is named."""
     _write("def test_same(): pass\ndef test_fails(): assert False")
@@ -78,6 +79,7 @@ def test_suite_that_cannot_run_is_no_agreement(capsys: pytest.CaptureFixture[str
     assert "toy no test has passed; see toy-local.log: failed, warm not run" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_suite_that_hangs_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """It is not waited for."""
     monkeypatch.setattr(peers, "_SUITE_SECONDS", 1)

@@ -135,6 +135,7 @@ def test_flood_of_output_is_bounded(smoke: Smoke) -> None:
     assert (smoke.out / "notebooks" / "a.ipynb").stat().st_size < 15_000_000
 
 
+@pytest.mark.slow
 def test_one_huge_output_of_any_kind_is_bounded(smoke: Smoke) -> None:
     """A display and a result are left out, a message and a traceback are cut; and none of it is on the terminal."""
     sources = (

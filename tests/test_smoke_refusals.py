@@ -114,7 +114,14 @@ def test_out_never_replaces_the_notebooks(smoke: Smoke) -> None:
     assert list(smoke.folder.glob("*.json")) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_interrupt_keeps_what_had_finished(smoke: Smoke, number: signal.Signals) -> None:
     """130, no kernel left, what finished is passed, what did not is not_run."""
     write(smoke.folder / "a.ipynb", "1")

@@ -80,7 +80,7 @@ def test_run_outlives_its_reader(smoke: Smoke) -> None:
     assert cases[2]["reason"]["message"] == "ValueError: 日本"
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+@pytest.mark.parametrize("encoding", ["latin-1", pytest.param("ascii", marks=pytest.mark.slow)])
 def test_every_command_prints_what_its_encoding_lacks_as_escapes(smoke: Smoke, encoding: str) -> None:
     """Run, history, report, check, new and doctor."""
     write(smoke.folder / "notebooks" / "日本.ipynb", "raise ValueError('日本')")

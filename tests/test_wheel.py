@@ -48,6 +48,7 @@ def test_wheel_holds_what_a_project_begins_with(wheel: Path) -> None:
     assert not [name for name in names if not name.startswith(("scillm_helpers/", "scillm_notebooks-"))]
 
 
+@pytest.mark.slow
 def test_light_installation_has_no_litellm(light: Environment, tmp_path: Path) -> None:
     """Nor matplotlib; `new` and `check` work all the same, and advise nothing that is not there."""
     installed = {path.name for path in light.packages.iterdir()}
@@ -88,6 +89,7 @@ def test_init_writes_a_project_that_passes_its_checks(full: Environment, tmp_pat
     assert (done.returncode, done.stdout) == (0, ""), done
 
 
+@pytest.mark.slow
 def test_init_again_changes_nothing(full: Environment, tmp_path: Path) -> None:
     """What is missing is written; what differs is refused before anything is."""
     assert full("init", cwd=tmp_path).returncode == 0
@@ -144,10 +146,20 @@ def _spoiled(change: Callable[[nbformat.NotebookNode], object], path: Path) -> N
     "change",
     [
         lambda notebook: notebook.cells[2].update(execution_count=7),
-        lambda notebook: notebook.cells[2].update(execution_count=None),
-        lambda notebook: notebook.cells[2].outputs.append(nbformat.v4.new_output("error", ename="E", evalue="")),
-        lambda notebook: notebook.cells[2].outputs.append(nbformat.v4.new_output("stream", name="stderr", text="!")),
-        lambda notebook: notebook.metadata.update(scillm={"outputs_of": "of other code"}),
+        pytest.param(lambda notebook: notebook.cells[2].update(execution_count=None), marks=pytest.mark.slow),
+        pytest.param(
+            lambda notebook: notebook.cells[2].outputs.append(nbformat.v4.new_output("error", ename="E", evalue="")),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            lambda notebook: notebook.cells[2].outputs.append(
+                nbformat.v4.new_output("stream", name="stderr", text="!")
+            ),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            lambda notebook: notebook.metadata.update(scillm={"outputs_of": "of other code"}), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_check_advises_what_exists(

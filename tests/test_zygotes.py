@@ -54,7 +54,15 @@ def _zygotes(own: zygotes.Zygotes) -> list[int]:
 # Owners
 
 
-@pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM", "pass", "raise SystemExit(3)"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "SIGKILL",
+        pytest.param("SIGTERM", marks=pytest.mark.slow),
+        pytest.param("pass", marks=pytest.mark.slow),
+        pytest.param("raise SystemExit(3)", marks=pytest.mark.slow),
+    ],
+)
 def test_kernels_and_zygote_die_with_their_owner(end: str, tmp_path: Path) -> None:
     """However the owner dies, also with a kernel that lets no other thread of its own run."""
     owner = Owner(HOLD_THE_LOCK, tmp_path)
@@ -70,6 +78,7 @@ def test_kernels_and_zygote_die_with_their_owner(end: str, tmp_path: Path) -> No
         owner.close()
 
 
+@pytest.mark.slow
 def test_kernels_die_with_their_owner_when_the_zygote_died_before(tmp_path: Path) -> None:
     """Each kernel watches the owner itself."""
     owner = Owner("while True: pass", tmp_path)
@@ -87,6 +96,7 @@ def test_kernels_die_with_their_owner_when_the_zygote_died_before(tmp_path: Path
 # Dead zygotes
 
 
+@pytest.mark.slow
 def test_kernels_outlive_their_zygote(own: zygotes.Zygotes, warnings: list[str]) -> None:
     """They go on, how they end is unknown; the next kernel is cold with a warning, the one after is warm."""
     with Kernel() as kernel:
@@ -159,8 +169,8 @@ def test_cancelled_launch_leaves_no_kernel(own: zygotes.Zygotes) -> None:
 
 RAISING = [
     ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
-    ("raise KeyError('what')", "KeyError: 'what'"),
-    ("raise SystemExit('enough')", "SystemExit: enough"),
+    pytest.param("raise KeyError('what')", "KeyError: 'what'", marks=pytest.mark.slow),
+    pytest.param("raise SystemExit('enough')", "SystemExit: enough", marks=pytest.mark.slow),
 ]
 
 
@@ -200,6 +210,7 @@ def test_renamed_module_or_model_is_skipped(warnings: list[str], monkeypatch: py
     assert warning.endswith("; 2 more.")
 
 
+@pytest.mark.slow
 def test_default_list_has_nothing_that_is_skipped(warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The libraries that are installed here have all of its modules and models."""
     monkeypatch.delenv("SCILLM_WARM_PRELOAD")
@@ -313,6 +324,7 @@ def test_next_kernel_sees_what_has_changed(tmp_path: Path, monkeypatch: pytest.M
     assert len(set(pids)) == 4
 
 
+@pytest.mark.slow
 def test_retired_zygote_ends_with_its_last_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is out of date serves the kernels that it has, with their exit statuses."""
     monkeypatch.setenv("SCILLM_WARM_PRELOAD", "reads")
@@ -380,6 +392,7 @@ def test_env_file_counts_as_in_a_cold_kernel(tmp_path: Path, monkeypatch: pytest
         assert elsewhere(value) is None
 
 
+@pytest.mark.slow
 def test_first_call_imports_next_to_nothing(endpoint: serve.Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     """The default list has what LiteLLM imports late, and LiteLLM's own variables count."""
     monkeypatch.delenv("SCILLM_WARM_PRELOAD")
