@@ -139,7 +139,6 @@ def test_secret_that_looks_like_the_format_breaks_no_file(smoke: Smoke) -> None:
     assert smoke.copy("a")[0].outputs[0].output_type == "stream"
 
 
-@pytest.mark.slow
 def test_flood_of_a_secret_leaves_no_half_of_it(smoke: Smoke) -> None:
     """What bounds an output cuts in the kernel, where nothing is known of secrets."""
     flood = "import os\nfor _ in range(60_000):\n    print(os.environ['A_TOKEN'] * 3)"

@@ -3,8 +3,10 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,7 +39,10 @@ class Kernel:
     def __init__(self, provisioner: str = WARM, spec: KernelSpec | None = None, **launch: Any) -> None:
         """Start it; `launch` is what `KernelManager.start_kernel` is given."""
         KernelProvisionerFactory.instance().default_provisioner_name = provisioner
-        self.manager = KernelManager(kernel_name="python3")
+        # Unix sockets: a free TCP port may be taken before the kernel binds it.
+        self._sockets = tempfile.mkdtemp(prefix="kernel-")
+        file = os.path.join(self._sockets, "kernel.json")
+        self.manager = KernelManager(kernel_name="python3", transport="ipc", connection_file=file)
         if spec is not None:
             self.manager._kernel_spec = spec
         # With pytest's own variable ipykernel leaves the descriptors 1 and 2 alone.
@@ -117,6 +122,7 @@ class Kernel:
         if self.manager.has_kernel:
             self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 def module(folder: Path, name: str, source: str) -> dict[str, Any]:
