@@ -79,7 +79,7 @@ async def read(response: httpx.Response, limit: int = MAX_BYTES) -> bytes:
 
 
 def reason(error: BaseException) -> str:
-    """Return why there is no reply, in the words of the system."""
+    """Return the operating system's or the TLS library's message for a failed request."""
     error = root(error)
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return "no answer in time"

@@ -41,7 +41,7 @@ def list_models(api_base: str, api_key: str, timeout: float) -> list[str]:
 
 
 def _is_name(entry: object) -> bool:
-    """Tell whether something listed is a model's name: one that a request, and a kernel's environment, can hold."""
+    """Return whether a listed id can be sent in a request and set as an environment variable."""
     if not isinstance(entry, str) or not entry or "\0" in entry:
         return False
     try:

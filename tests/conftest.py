@@ -8,6 +8,7 @@ import pytest
 
 from scillm_helpers.client import Client, connect
 from scillm_helpers.endpoint import serve
+from scillm_helpers.kernels import zygotes
 from scillm_helpers.settings import Settings
 from tests.harness import Smoke
 from tests.scripted import ScriptedServer, serving
@@ -52,3 +53,12 @@ def scripted() -> Iterator[ScriptedServer]:
 def smoke(tmp_path: Path) -> Smoke:
     """Return a way to run `scillm-smoke` where nothing else is."""
     return Smoke(tmp_path)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[zygotes.Zygotes]:
+    """Yield zygotes of the test's own, with little to import, and end them."""
+    monkeypatch.setenv("SCILLM_WARM_PRELOAD", "colorsys")
+    monkeypatch.setattr(zygotes, "_shared", zygotes.Zygotes())
+    yield zygotes.shared()
+    zygotes.shared().close()

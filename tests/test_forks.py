@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
 
@@ -16,22 +16,15 @@ import pytest
 from scillm_helpers.kernels import zygotes
 from scillm_helpers.kernels.process import KernelProcess
 from tests.conftest import ROOT
-from tests.polling import until
+from tests.polling import PATIENCE, until
 from tests.warm import Kernel, gone, module
 
 # Python 3.12 warns of every fork of a process with threads, which jupyter_client starts.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("own"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
 _FORK = multiprocessing.get_context("fork")
-_SECONDS = 120  # what hangs does so forever
-
-
-@pytest.fixture(autouse=True)
-def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[zygotes.Zygotes]:
-    """Give a test zygotes of its own, with nothing much to import, and end them."""
-    monkeypatch.setenv("SCILLM_WARM_PRELOAD", "colorsys")
-    monkeypatch.setattr(zygotes, "_shared", zygotes.Zygotes())
-    yield zygotes.shared()
-    zygotes.shared().close()
 
 
 def _add(first: int, second: int) -> tuple[int, int]:
@@ -45,7 +38,7 @@ def _in_fork(call: Callable[[], None]) -> None:
     """Call in a process forked from this one, and fail if it fails or hangs."""
     process = _FORK.Process(target=call)
     process.start()
-    process.join(_SECONDS)
+    process.join(PATIENCE)
     if process.exitcode is None:
         process.kill()
         process.join()
@@ -79,7 +72,7 @@ def test_workers_of_a_pool_start_kernels_side_by_side() -> None:
     _, ours = _add(1, 1)
     with ProcessPoolExecutor(3, mp_context=_FORK) as pool:
         futures = [pool.submit(_add, number, number) for number in range(6)]
-        if wait(futures, _SECONDS).not_done:
+        if wait(futures, PATIENCE).not_done:
             for process in pool._processes.values():
                 process.kill()
         told = [future.result() for future in futures]
@@ -111,7 +104,7 @@ def test_child_of_a_bare_fork_ends_as_any_program() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -210,7 +203,7 @@ def test_zygotes_of_a_fork_end_with_it(tmp_path: Path) -> None:
 
         process = _FORK.Process(target=child)
         process.start()
-        process.join(_SECONDS)
+        process.join(PATIENCE)
         assert process.exitcode == -signal.SIGKILL
         for pid in map(int, told.read_text().split()):
             until(lambda: gone(pid))  # noqa: B023

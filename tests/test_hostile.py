@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -201,3 +203,33 @@ def test_record_is_valid_or_a_check_that_is_not_ok(record: object) -> None:
     assert found.get("ok") in (True, False, None)
     for name in ("ttft_s", "tokens_per_s", "calls", "prompt_tokens", "completion_tokens"):
         assert 0 <= float(found.get(name) or 0) <= 10**12
+
+
+BROKEN = """
+import sys
+from scillm_helpers.smoke import cli
+from scillm_helpers.smoke.execute import Execution
+run = Execution.run
+def broken(self):
+    if self.case.id == "b":
+        raise KeyError("ours")
+    return run(self)
+Execution.run = broken
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_error_of_ours_costs_one_case(smoke: Smoke) -> None:
+    """It is that case's reason, with the details in a file; the other cases go on, and no traceback is printed."""
+    paths = [write(smoke.folder / f"{name}.ipynb", "1") for name in "abc"]
+    command = [sys.executable, "-c", BROKEN, "run", "--out", smoke.out, *paths]
+    environ = smoke.environ | {"SCILLM_WARM_PRELOAD": "json"}
+    done = subprocess.run(command, cwd=smoke.folder, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert {case["id"]: case["status"] for case in smoke.results["cases"]} == {
+        "a": "passed", "b": "failed", "c": "passed",
+    }  # fmt: skip
+    reason = smoke.results["cases"][1]["reason"]
+    assert reason["kind"] == "harness"
+    assert reason["message"].startswith("this is a bug of scillm-smoke (KeyError); ")
+    assert "KeyError: 'ours'" in (smoke.out / "bug-1.txt").read_text(encoding="utf-8")

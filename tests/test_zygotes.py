@@ -22,14 +22,7 @@ from tests.conftest import ROOT
 from tests.polling import PATIENCE, until
 from tests.warm import COLD, FORKED, HOLD_THE_LOCK, WARM, Kernel, Owner, gone, module
 
-
-@pytest.fixture(autouse=True)
-def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[zygotes.Zygotes]:
-    """Give a test zygotes of its own, with nothing much to import, and end them."""
-    monkeypatch.setenv("SCILLM_WARM_PRELOAD", "colorsys")
-    monkeypatch.setattr(zygotes, "_shared", zygotes.Zygotes())
-    yield zygotes.shared()
-    zygotes.shared().close()
+pytestmark = pytest.mark.usefixtures("own")
 
 
 @pytest.fixture

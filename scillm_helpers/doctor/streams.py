@@ -33,7 +33,7 @@ class Arrivals:
     body: bytes
     status: int = 200
     headers: httpx.Headers = field(default_factory=httpx.Headers)
-    error: BaseException | None = None  # why there is no more
+    error: BaseException | None = None  # what ended the stream early
 
     @property
     def events(self) -> list[str]:

@@ -26,7 +26,7 @@ _left: weakref.WeakSet[Closable] = weakref.WeakSet()
 
 
 def leave_to_parent(holder: Closable) -> None:
-    """Have a forked process close its copy of `holder`."""
+    """Close the copy of `holder` in each process that is forked from now on."""
     with lock:
         _left.add(holder)
 

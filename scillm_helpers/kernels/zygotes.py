@@ -240,7 +240,7 @@ def shared() -> Zygotes:
 
 
 def _start_anew() -> None:
-    """Have zygotes of its own in a forked process."""
+    """Replace the parent's zygotes with an empty pool (called in each forked process)."""
     global _shared
     _shared.disown()
     _shared = Zygotes()

@@ -113,7 +113,7 @@ papermill_engines.register(NAME, SmokeEngine)
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
-    """Tell when the kernel starts, and when cells begin and end."""
+    """A client that notifies its watcher when the kernel starts and when a cell begins or ends."""
 
     def __init__(self, nb_man: Any, watcher: Watcher, **settings: Any) -> None:
         super().__init__(

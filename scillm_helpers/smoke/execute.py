@@ -214,7 +214,7 @@ class Execution:
             self._save()
 
     def _exits(self) -> bool:
-        """Tell whether the kernel has replied to the last cell, and reported that it exits then."""
+        """Return whether the kernel has replied to the last cell and reported that it will exit."""
         return self._replied and asks_to_exit(self._cell)
 
     def _has_ended(self) -> bool:

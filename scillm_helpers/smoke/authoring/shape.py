@@ -46,7 +46,7 @@ def four_lines(notebook: Any) -> Iterator[Finding]:
 
 
 def installation(notebook: Any) -> Iterator[Finding]:
-    """Have the first code cell say what to install: a notebook is opened alone, too, on Colab or Kaggle."""
+    """Require that the first code cell says what to install, for a notebook opened on Colab or Kaggle."""
     for number, cell in numbered(notebook, "code")[:1]:
         if "pip install" not in cell.source:
             yield Finding(
